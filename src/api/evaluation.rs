@@ -1,0 +1,192 @@
+//! `Evaluation`: one verdict of a quality gate.
+
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Condition, Duration, Timestamp, common::SourceRef, slo::SloBody};
+
+/// One verdict of a quality gate, with every indicator. Its window, objective and queries are fixed before the first
+/// query.
+#[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[kube(
+    group = "coxswain.dev",
+    version = "v1alpha1",
+    kind = "Evaluation",
+    namespaced,
+    status = "EvaluationStatus",
+    shortname = "eval",
+    category = "coxswain",
+    derive = "PartialEq",
+    selectable = ".status.done",
+    doc = "One verdict of a quality gate, with every indicator.",
+    printcolumn(name = "Project", type_ = "string", json_path = ".spec.project"),
+    printcolumn(name = "Stage", type_ = "string", json_path = ".spec.stage"),
+    printcolumn(name = "Service", type_ = "string", json_path = ".spec.service"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Result", type_ = "string", json_path = ".status.result"),
+    printcolumn(name = "Score", type_ = "number", json_path = ".status.score"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable: create another Evaluation"))]
+pub struct EvaluationSpec {
+    /// The project.
+    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub project: String,
+    /// The stage.
+    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub stage: String,
+    /// The service.
+    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub service: String,
+    /// The run that asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<SourceRef>,
+    /// The run's attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<i32>,
+    /// What is measured: from `start` to `end`.
+    pub window: Window,
+    /// The name of the ServiceLevelObjective that `objective` was copied from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub objective_name: Option<String>,
+    /// What is asked for. Without one the result is `warning`, reason `Unverified`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<SloBody>,
+    /// The queries, by indicator.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 100))]
+    pub indicators: BTreeMap<String, IndicatorQuery>,
+    /// Values for `$LABEL.<key>` in the queries.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 50))]
+    pub labels: BTreeMap<String, String>,
+    /// The value for `$DEPLOYMENT` in the queries. Default `primary`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub deployment: Option<String>,
+    /// How long a provider that can't be asked is asked again for the same window. Default 60s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace: Option<Duration>,
+}
+
+/// A span of time.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Window {
+    /// Its start.
+    pub start: Timestamp,
+    /// Its end.
+    pub end: Timestamp,
+}
+
+/// How one indicator is measured.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IndicatorQuery {
+    /// The query, with placeholders.
+    #[schemars(length(max = 8192))]
+    pub query: String,
+    /// The MetricsProvider that answers; empty when none could be found.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 253))]
+    pub provider: String,
+}
+
+/// The verdict.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EvaluationStatus {
+    /// Running; ended: Succeeded (pass or warning), Failed, Inconclusive (could not measure).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub phase: String,
+    /// True exactly for ended phases.
+    #[serde(default)]
+    pub done: bool,
+    /// pass, warning or fail; absent when it could not be measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// Why it came out so, in a word: for example `Unverified`, `ProviderUnavailable`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// One line for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Every indicator.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indicators: Vec<IndicatorResult>,
+    /// The earlier Evaluations that relative criteria were compared with, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compared_with: Vec<String>,
+    /// Set when a relative criterion passed because there was nothing to compare with.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_baseline: bool,
+    /// When the first query was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When the verdict was reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// The generation that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready`, and `Succeeded`: True for pass and warning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// One indicator's part in the verdict.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IndicatorResult {
+    /// The indicator.
+    pub name: String,
+    /// The objective's name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// The measured value; absent when there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// What relative criteria compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared_value: Option<f64>,
+    /// pass, warning, fail or info.
+    pub status: String,
+    /// The weight that was reached.
+    pub score: f64,
+    /// The weight.
+    pub weight: i64,
+    /// Whether a failure here fails the whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub key_sli: bool,
+    /// The criteria for pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pass_targets: Vec<Target>,
+    /// The criteria for warning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warning_targets: Vec<Target>,
+    /// What the provider said, when there is no value.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// One criterion, what it came to, and whether it was violated.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// The criterion as written.
+    pub criteria: String,
+    /// The value that it came to.
+    pub target_value: f64,
+    /// Whether it was violated.
+    pub violated: bool,
+}

@@ -1,0 +1,403 @@
+//! `SequenceExecution`: one run of one sequence.
+
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Condition, Timestamp,
+    common::{Object, SourceRef, any_object},
+    evaluation::{IndicatorQuery, Window},
+    jobconfig::{JobAction, Source},
+    remediation::{Action, Budget, Mode, OnActionFailure},
+    shipyard::Sequence,
+    slo::SloBody,
+};
+
+/// One run of one sequence: the trigger and its data in `spec`, everything that happens in `status`.
+#[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[kube(
+    group = "coxswain.dev",
+    version = "v1alpha1",
+    kind = "SequenceExecution",
+    namespaced,
+    status = "SequenceExecutionStatus",
+    shortname = "se",
+    category = "coxswain",
+    derive = "PartialEq",
+    selectable = ".status.done",
+    doc = "One run of one sequence.",
+    validation = Rule::new("size(self.metadata.name) <= 52").message("a SequenceExecution's name may have at most 52 characters"),
+    printcolumn(name = "Project", type_ = "string", json_path = ".spec.project"),
+    printcolumn(name = "Stage", type_ = "string", json_path = ".spec.stage"),
+    printcolumn(name = "Service", type_ = "string", json_path = ".spec.service"),
+    printcolumn(name = "Sequence", type_ = "string", json_path = ".spec.sequence"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Task", type_ = "string", json_path = ".status.task"),
+    printcolumn(name = "Attempt", type_ = "integer", json_path = ".status.attempt"),
+    printcolumn(name = "Result", type_ = "string", json_path = ".status.result"),
+    printcolumn(name = "Score", type_ = "number", json_path = ".status.score"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.project == oldSelf.project && self.stage == oldSelf.stage && self.service == oldSelf.service && self.sequence == oldSelf.sequence && has(self.data) == has(oldSelf.data) && (!has(self.data) || self.data == oldSelf.data)").message("spec is immutable but for spec.control: create another SequenceExecution"),
+    validation = Rule::new("!has(oldSelf.control) || oldSelf.control.desired != 'Abort' || (has(self.control) && self.control.desired == 'Abort')").message("an abort can't be taken back: create another SequenceExecution")
+)]
+pub struct SequenceExecutionSpec {
+    /// The project: a Shipyard of this namespace.
+    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub project: String,
+    /// The stage.
+    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub stage: String,
+    /// The service.
+    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub service: String,
+    /// The sequence of the stage.
+    #[schemars(length(min = 1, max = 63))]
+    pub sequence: String,
+    /// The flow that this run is part of; v1's shkeptncontext. Default: the run's own uid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub context: Option<String>,
+    /// What started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triggered_by: Option<SourceRef>,
+    /// Labels that travel with the run: `LABELS_<KEY>` in Jobs, `$LABEL.<key>` in queries.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 50))]
+    pub labels: BTreeMap<String, String>,
+    /// The trigger's data, the beginning of the payload; at most 16 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub data: Option<Object>,
+    /// What people ask of the run while it lives. Leave it out of manifests in Git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<Control>,
+}
+
+/// What people ask of a run.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Control {
+    /// Run, Pause (after the current task) or Abort (at once; it can't be taken back).
+    #[serde(default)]
+    pub desired: Desired,
+}
+
+/// Run, pause or abort.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Desired {
+    /// Go on.
+    #[default]
+    Run,
+    /// Stop after the current task.
+    Pause,
+    /// Stop at once and delete the Job.
+    Abort,
+}
+
+/// Everything that happened.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SequenceExecutionStatus {
+    /// Queued, Running, Waiting, Paused, Held; ended: Succeeded, Failed, Exhausted, Inconclusive, TimedOut, Aborted,
+    /// Resolved, Superseded, Expired.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub phase: String,
+    /// True exactly for ended phases.
+    #[serde(default)]
+    pub done: bool,
+    /// The current task, or the last one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub task: String,
+    /// The current attempt, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<i32>,
+    /// pass, warning or fail: of the last task that ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// The newest evaluation's score, 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// Why it stands as it does, in a word.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// One line for people: what is being done, waited for, or why it ended.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Whether the run holds its service's place in the stage: Queued, Held or Released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// When the first task started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When the run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// Since when the run is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_at: Option<Timestamp>,
+    /// Time spent paused or held, in seconds; it is not counted against the deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_seconds: Option<i64>,
+    /// When the next attempt starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<Timestamp>,
+    /// When each remediation action of this run started; budgets are counted from these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions_started: Vec<Timestamp>,
+    /// What was pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
+    /// The merged payload; at most 32 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub payload: Option<Object>,
+    /// The last ten attempts, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<AttemptStatus>,
+    /// Attempts before those, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_attempts: Vec<String>,
+    /// The generation that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready`, `Reconciling`, `Stalled` as kstatus has them, and `Succeeded`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// What a run was started with; later edits never change it. At the end only names, generations and hashes stay.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The objects that were pinned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pinned: Vec<Pinned>,
+    /// The sequence, pinned at the run's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<Sequence>,
+    /// The remediation, pinned at the run's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remediation: Option<PinnedRemediation>,
+    /// The JobConfigs, pinned at the attempt's start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub job_configs: Vec<PinnedJobConfig>,
+    /// The objective and indicators, pinned at the attempt's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<PinnedGate>,
+}
+
+/// One object that a run was started with.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pinned {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its generation; for ConfigMaps the resourceVersion is in `hash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
+    /// A hash of what was pinned of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+}
+
+/// The actions for the problem, and the brakes.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedRemediation {
+    /// The Remediation's name; empty when there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The problem type whose actions these are; empty when none fits.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub problem_type: String,
+    /// Whether the actions run.
+    #[serde(default)]
+    pub mode: Mode,
+    /// What a failed action means.
+    #[serde(default)]
+    pub on_action_failure: OnActionFailure,
+    /// How many actions may run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+    /// The actions, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<Action>,
+    /// Why there are no actions, when there are none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub missing: String,
+}
+
+/// What answers events in one scope.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedJobConfig {
+    /// The JobConfig's name.
+    pub name: String,
+    /// How specific its scope is: 0 project, 1 stage, 2 service without a stage, 3 service.
+    pub specificity: i32,
+    /// The actions with an event of this sequence.
+    pub actions: Vec<JobAction>,
+    /// Where files come from; directories of ConfigMaps carry their keys in `keys`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
+    /// The keys of each ConfigMap that stands for a directory, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, Vec<String>>,
+}
+
+/// What an evaluation asks for.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedGate {
+    /// The ServiceLevelObjective's name; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective_name: Option<String>,
+    /// Its body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<SloBody>,
+    /// The queries of its indicators.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub indicators: BTreeMap<String, IndicatorQuery>,
+    /// Why the gate can't be asked, when it can't: for example two objects of the same scope.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub error: String,
+}
+
+/// One attempt.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptStatus {
+    /// From 1.
+    pub number: i32,
+    /// The remediation action that was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// pass, warning or fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// The evaluation's score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// When it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// Its tasks, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<TaskStatus>,
+}
+
+/// One task of an attempt.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskStatus {
+    /// The task.
+    pub name: String,
+    /// Pending, Waiting, Starting, Running, Done, Skipped or Lost.
+    pub state: String,
+    /// pass, warning or fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// succeeded or errored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Why, in a word.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// One line for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// When it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// Until when it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_until: Option<Timestamp>,
+    /// When it must have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// Its Jobs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<JobStatus>,
+    /// Its evaluation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<EvaluationTask>,
+}
+
+/// One Job of a task.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobStatus {
+    /// The Job's name.
+    pub name: String,
+    /// The Job's uid, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// The JobConfig.
+    pub config: String,
+    /// The JobConfig's action, by its index.
+    pub action: i32,
+    /// The action's task, by its index.
+    pub task: i32,
+    /// The task's name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    /// From 1; a new try has a new Job.
+    #[serde(rename = "try")]
+    pub try_: i32,
+    /// Pending, Starting, Running, Done or Lost.
+    pub state: String,
+    /// pass, warning or fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// Why it can't start, or failed, in a word.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// One line for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The container's exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// When the decision to create it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded_at: Option<Timestamp>,
+    /// When its container started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When its container ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+}
+
+/// The evaluation of a task.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EvaluationTask {
+    /// The newest Evaluation.
+    pub name: String,
+    /// From 1; one that could not measure is followed by another, without an action.
+    #[serde(rename = "try")]
+    pub try_: i32,
+    /// What it measures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    /// Since when nothing could be measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inconclusive_since: Option<Timestamp>,
+}

@@ -1,0 +1,53 @@
+//! What users write and read: one kind, one file.
+//!
+//! Only serde, schemars and CEL rules live here; no logic. Bodies that Keptn v1 defined keep its field names, so
+//! that a v1 file can stand under `spec` as it is.
+
+pub mod common;
+pub mod duration;
+pub mod evaluation;
+pub mod execution;
+pub mod jobconfig;
+pub mod metricsprovider;
+pub mod problem;
+pub mod remediation;
+pub mod shipyard;
+pub mod sli;
+pub mod slo;
+
+pub use common::{
+    Condition, ConfigStatus, LocalRef, Scope, Timestamp, condition_is, set_condition,
+};
+pub use duration::Duration;
+pub use evaluation::{Evaluation, EvaluationSpec, EvaluationStatus};
+pub use execution::{SequenceExecution, SequenceExecutionSpec, SequenceExecutionStatus};
+pub use jobconfig::{JobConfig, JobConfigSpec};
+pub use metricsprovider::{MetricsProvider, MetricsProviderSpec};
+pub use problem::{ProblemEvent, ProblemEventSpec, ProblemEventStatus};
+pub use remediation::{Remediation, RemediationSpec};
+pub use shipyard::{Shipyard, ShipyardSpec};
+pub use sli::{ServiceLevelIndicator, ServiceLevelIndicatorSpec};
+pub use slo::{ServiceLevelObjective, ServiceLevelObjectiveSpec};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+/// The API group of every kind.
+pub const GROUP: &str = "coxswain.dev";
+/// The version of every kind.
+pub const VERSION: &str = "v1alpha1";
+
+/// Every kind's definition, in the order in which they are documented.
+pub fn all_crds() -> Vec<CustomResourceDefinition> {
+    vec![
+        Shipyard::crd(),
+        Remediation::crd(),
+        JobConfig::crd(),
+        ServiceLevelObjective::crd(),
+        ServiceLevelIndicator::crd(),
+        MetricsProvider::crd(),
+        ProblemEvent::crd(),
+        SequenceExecution::crd(),
+        Evaluation::crd(),
+    ]
+}

@@ -1,0 +1,25 @@
+//! One file per kind: what is watched, and facts -> decide -> effects. Thin.
+
+use std::sync::Arc;
+
+use kube::Client;
+
+use crate::{effects::Effects, facts::clock::Clock};
+
+/// What every controller is given.
+#[derive(Clone)]
+pub struct Context {
+    /// For reads; writes go through `effects`.
+    pub client: Client,
+    /// For writes.
+    pub effects: Effects,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+impl Context {
+    /// A context on this client.
+    pub fn new(client: Client, clock: Clock) -> Arc<Self> {
+        Arc::new(Self { effects: Effects::new(client.clone()), client, clock })
+    }
+}

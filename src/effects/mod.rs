@@ -1,0 +1,173 @@
+//! Writes: the one place that changes anything in the cluster.
+//!
+//! Every write is idempotent by the object's name or guarded by its resourceVersion, so a decision can be carried out
+//! again after a crash.
+
+pub mod events;
+
+use std::{fmt::Debug, time::Duration};
+
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, PostParams, Preconditions, PropagationPolicy},
+    core::NamespaceResourceScope,
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// No single request may take longer.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Why a write did not happen, or may not have.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server said no, or could not be reached.
+    #[error("{verb} {kind} {name}: {source}")]
+    Api {
+        /// `create`, `write status of`, `delete`.
+        verb: &'static str,
+        /// The object's kind.
+        kind: String,
+        /// The object's namespace and name.
+        name: String,
+        /// What the client says.
+        source: Box<kube::Error>,
+    },
+    /// No answer came in time; the write may have taken effect.
+    #[error("{verb} {kind} {name}: the API server did not answer within {REQUEST_TIMEOUT:?}")]
+    Timeout {
+        /// `create`, `write status of`, `delete`.
+        verb: &'static str,
+        /// The object's kind.
+        kind: String,
+        /// The object's namespace and name.
+        name: String,
+    },
+}
+
+impl Error {
+    /// Another hand changed the object since it was read: read it again and decide anew.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if matches!(source.as_ref(), kube::Error::Api(s) if s.is_conflict()))
+    }
+
+    /// The object is gone.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if matches!(source.as_ref(), kube::Error::Api(s) if s.is_not_found()))
+    }
+
+    /// The API server's answer, when it refused the write for good: invalid, forbidden, or a quota.
+    pub fn refusal(&self) -> Option<&kube::core::Status> {
+        match self {
+            Self::Api { source, .. } => match source.as_ref() {
+                kube::Error::Api(s) if s.is_invalid() || s.is_forbidden() || s.code == 400 => Some(s),
+                _ => None,
+            },
+            Self::Timeout { .. } => None,
+        }
+    }
+}
+
+/// What came of a create.
+#[derive(Debug)]
+pub enum Created<K> {
+    /// It was created now.
+    New(K),
+    /// An object of that name was there before: this is it, read live. Whether it is ours is the caller's to judge.
+    Existed(K),
+}
+
+/// The writing side of a client.
+#[derive(Clone)]
+pub struct Effects {
+    client: Client,
+    /// Tells the story of a run as Kubernetes Events.
+    pub events: events::Events,
+}
+
+impl Effects {
+    /// Effects through this client; Events are published by a task of their own.
+    pub fn new(client: Client) -> Self {
+        let events = events::Events::start(client.clone());
+        Self { client, events }
+    }
+
+    /// Writes `object.status`, if nobody changed the object since its resourceVersion.
+    pub async fn write_status<K>(&self, object: &K) -> Result<K, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
+        K::DynamicType: Default,
+    {
+        let api = self.api::<K>(object);
+        let name = object.name_any();
+        bounded("write status of", object, api.replace_status(&name, &PostParams::default(), object)).await
+    }
+
+    /// Creates `object`; a name that is taken is not an error but an answer.
+    pub async fn create<K>(&self, object: &K) -> Result<Created<K>, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
+        K::DynamicType: Default,
+    {
+        let api = self.api::<K>(object);
+        let created = bounded("create", object, api.create(&PostParams::default(), object)).await;
+        match created {
+            Err(Error::Api { ref source, .. })
+                if matches!(source.as_ref(), kube::Error::Api(s) if s.is_already_exists()) =>
+            {
+                let name = object.name_any();
+                bounded("create", object, api.get(&name)).await.map(Created::Existed)
+            }
+            other => other.map(Created::New),
+        }
+    }
+
+    /// Deletes the object of this uid, with its dependents in the background. One that is gone is fine.
+    pub async fn delete<K>(&self, namespace: &str, name: &str, uid: Option<&str>) -> Result<(), Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+        K::DynamicType: Default,
+    {
+        let api = Api::<K>::namespaced(self.client.clone(), namespace);
+        let params = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        let kind = K::kind(&K::DynamicType::default()).into_owned();
+        let label = format!("{namespace}/{name}");
+        match tokio::time::timeout(REQUEST_TIMEOUT, api.delete(name, &params)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(kube::Error::Api(s))) if s.is_not_found() || s.is_conflict() => Ok(()),
+            Ok(Err(source)) => {
+                Err(Error::Api { verb: "delete", kind, name: label, source: Box::new(source) })
+            }
+            Err(_) => Err(Error::Timeout { verb: "delete", kind, name: label }),
+        }
+    }
+
+    fn api<K>(&self, object: &K) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default())
+    }
+}
+
+async fn bounded<K, T>(
+    verb: &'static str,
+    object: &K,
+    request: impl Future<Output = kube::Result<T>>,
+) -> Result<T, Error>
+where
+    K: Resource,
+    K::DynamicType: Default,
+{
+    let kind = || K::kind(&K::DynamicType::default()).into_owned();
+    let name = || format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any());
+    match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(source)) => Err(Error::Api { verb, kind: kind(), name: name(), source: Box::new(source) }),
+        Err(_) => Err(Error::Timeout { verb, kind: kind(), name: name() }),
+    }
+}

@@ -1,0 +1,3 @@
+//! Reads: from caches, from the API server, from metrics providers; and the clock.
+
+pub mod clock;

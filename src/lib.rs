@@ -1,0 +1,15 @@
+//! Coxswain heals and delivers services on Kubernetes by declared sequences.
+//!
+//! The map of the house; each room may use the ones above it:
+//!
+//! - [`api`]: what users write and read; no logic.
+//! - [`core`]: every decision, pure: facts and `now` in, a decision out. No client, no clock, no async.
+//! - [`facts`]: reads, and the clock.
+//! - [`effects`]: writes; the one place that changes anything.
+//! - [`controllers`]: one file per kind: facts -> decide -> effects.
+
+pub mod api;
+pub mod core;
+pub mod effects;
+pub mod facts;
+pub mod controllers;
