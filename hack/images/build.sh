@@ -55,25 +55,30 @@ image() (
 		flock 9
 	fi
 	if [ ! -f "$tar" ]; then
+		[ "$(id -u)" = 0 ] || die "$name must be built first, and that needs root (sudo --preserve-env=HOME,PATH $0)"
 		base_tar=
 		recipe "$name"
 		[ -z "$base" ] || base_tar=$(image "$base")
 		packer=$(packer)
 		started=$SECONDS
 		say "building $tag"
-		stage=$(mktemp -d "$cache/images/.stage.XXXXXX")
-		trap 'rm -rf "$stage"' EXIT
-		chmod 755 "$stage"
-		mkdir "$stage/rootfs"
-		rootfs "$stage/rootfs"
-		"$packer" build-image --tag "$tag" --rootfs "$stage/rootfs" ${base_tar:+--base "$base_tar"} "${flags[@]}" --output "$stage/image.tar" >&2
-		mv "$stage/image.tar" "$tar"
+		mkdir "$scratch/$name"
+		rootfs "$scratch/$name"
+		"$packer" build-image --tag "$tag" --rootfs "$scratch/$name" ${base_tar:+--base "$base_tar"} "${flags[@]}" --output "$scratch/$name.tar" >&2
+		mv "$scratch/$name.tar" "$tar"
 		say "built $tag in $((SECONDS - started)) s, $(du -h --apparent-size "$tar" | cut -f1)"
 	fi
 	touch "$tar" # its last use, by which old ones are removed
 	find "$cache/images" -maxdepth 1 -name "$name-*.tar" -mtime +14 -delete
 	printf '%s\n' "$tar"
 )
+
+# The cache's directories, and one for what is unfinished: it goes away however this ends.
+prepare() {
+	mkdir -p "$cache/images" "$cache/bin"
+	scratch=$(mktemp -d "$cache/.images.XXXXXX")
+	trap 'rm -rf "$scratch"' EXIT
+}
 
 main() {
 	local only=() out='' name tar
@@ -89,7 +94,7 @@ main() {
 			return
 			;;
 		--helm)
-			mkdir -p "$cache/bin"
+			prepare
 			helm_binary
 			return
 			;;
@@ -107,9 +112,8 @@ main() {
 	done
 	[ ${#only[@]} -gt 0 ] || only=("${all[@]}")
 	for name in "${only[@]}"; do (recipe "$name"); done # a misspelled name ends here, not after the others' minutes
-	mkdir -p "$cache/images" "$cache/bin"
+	prepare
 	[ -z "$out" ] || mkdir -p "$out"
-
 	for name in "${only[@]}"; do
 		tar=$(image "$name")
 		if [ -n "$out" ]; then

@@ -1,4 +1,5 @@
-# What the recipes share: messages, Debian packages, the helm binary. Sourced by build.sh, which sets $here, $repo, $cache.
+# What the recipes share: messages, Debian packages, the helm binary. Sourced by build.sh, which sets $here,
+# $repo, $cache, and $scratch, a directory that is removed at the end.
 
 say() { printf 'images: %s\n' "$*" >&2; }
 die() {
@@ -42,10 +43,7 @@ apt_isolated() {
 debs() {
 	local key=/usr/share/keyrings/debian-archive-keyring.gpg mirror=${COXSWAIN_DEBIAN_MIRROR:-http://deb.debian.org}
 	command -v apt-get >/dev/null || die "'apt-get' is missing: these images are built on Debian or Ubuntu"
-	[ -f $key ] || {
-		need debian-archive-keyring debian-archive-keyring || true
-		[ -f $key ] || die "$key is missing: apt-get install debian-archive-keyring"
-	}
+	[ -f $key ] || need "$key" debian-archive-keyring
 	mkdir -p "$cache/apt/state/lists/partial" "$cache/apt/cache/archives/partial" "$cache/apt/empty/partial"
 	exec 8>"$cache/apt/.lock"
 	flock 8
@@ -97,12 +95,9 @@ libc() {
 
 # ca_bundle DIR: Debian's (Mozilla's) certificate authorities. Never the host's own list, which may hold private ones.
 ca_bundle() {
-	local work
-	work=$(mktemp -d "$cache/images/.ca.XXXXXX")
-	debs ca-certificates | only ca-certificates | unpack "$work"
-	mkdir -p "$1/etc/ssl/certs"
-	cat "$work"/usr/share/ca-certificates/mozilla/*.crt >"$1/etc/ssl/certs/ca-certificates.crt"
-	rm -rf "$work"
+	mkdir -p "$scratch/ca" "$1/etc/ssl/certs"
+	debs ca-certificates | only ca-certificates | unpack "$scratch/ca"
+	cat "$scratch"/ca/usr/share/ca-certificates/mozilla/*.crt >"$1/etc/ssl/certs/ca-certificates.crt"
 }
 
 # --- Helm ------------------------------------------------------------------------------------------------------------
@@ -111,15 +106,14 @@ readonly helm_version=v3.9.0
 
 # helm_binary: prints the path of a static helm of the tutorial's version; builds it if the cache has none.
 helm_binary() {
-	local helm=$cache/bin/helm-$helm_version started=$SECONDS work
+	local helm=$cache/bin/helm-$helm_version started=$SECONDS
 	if [ ! -x "$helm" ]; then
 		need_go
 		say "building helm $helm_version from its Go module (about 90 s on 2 cores)"
-		work=$(mktemp -d "$cache/bin/.helm.XXXXXX")
-		(cd "$work" && GOBIN=$work GOFLAGS='' CGO_ENABLED=0 go install -trimpath \
+		# Outside of any module and without the caller's flags: the versions are Helm's own.
+		(cd "$scratch" && GOBIN=$scratch/bin GOFLAGS='' CGO_ENABLED=0 go install -trimpath \
 			-ldflags "-s -w -X helm.sh/helm/v3/internal/version.version=$helm_version" "helm.sh/helm/v3/cmd/helm@$helm_version" >&2)
-		mv "$work/helm" "$helm"
-		rm -rf "$work"
+		mv "$scratch/bin/helm" "$helm"
 		say "built helm in $((SECONDS - started)) s"
 	fi
 	printf '%s\n' "$helm"

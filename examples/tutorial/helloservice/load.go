@@ -91,7 +91,7 @@ func load(ctx context.Context, c loadConfig, out io.Writer) error {
 		case <-tick:
 			fmt.Fprintln(out, results.take())
 		case <-done:
-			fmt.Fprintln(out, results.take())
+			fmt.Fprintln(out, results.take()+" at the end")
 			return nil
 		}
 	}

@@ -27,15 +27,13 @@ rootfs() {
 # With the host's pip, whatever Python that runs: every version is pinned, and wheels are asked for by the image's own ABI.
 # Two dependencies are published as source only; they are plain Python, so their wheels are built here first.
 locust_packages() {
-	local wheels arch pip=(env PIP_ROOT_USER_ACTION=ignore python3 -m pip --quiet --disable-pip-version-check --no-input)
+	local arch pip=(env PIP_ROOT_USER_ACTION=ignore python3 -m pip --quiet --disable-pip-version-check --no-input)
 	arch=$(uname -m)
-	wheels=$(mktemp -d "$cache/images/.wheels.XXXXXX")
 	"${pip[@]}" --version >/dev/null 2>&1 || need pip3 python3-pip
 	say "downloading Locust's Python packages"
-	"${pip[@]}" wheel --no-deps --wheel-dir "$wheels" -r "$here/locust/source-only.txt" >&2
+	"${pip[@]}" wheel --no-deps --wheel-dir "$scratch/wheels" -r "$here/locust/source-only.txt" >&2
 	"${pip[@]}" install --no-compile --no-deps --target "$1" --only-binary=:all: --implementation cp \
 		--python-version $python --abi "cp${python/./}" --abi abi3 --abi none \
 		--platform "manylinux2014_$arch" --platform "manylinux_2_28_$arch" --platform "manylinux_2_34_$arch" \
-		-r "$here/locust/requirements.txt" "$wheels"/*.whl >&2
-	rm -rf "$wheels"
+		-r "$here/locust/requirements.txt" "$scratch/wheels"/*.whl >&2
 }
