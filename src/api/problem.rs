@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Condition, Duration, Timestamp,
+    Condition, Timestamp,
     common::{Object, any_object},
 };
 
@@ -41,13 +41,22 @@ use super::{
 )]
 pub struct ProblemEventSpec {
     /// The project.
-    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 43),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub project: String,
     /// The stage.
-    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 43),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub stage: String,
     /// The service.
-    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 43),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub service: String,
     /// What is wrong.
     pub problem: Problem,
@@ -63,9 +72,6 @@ pub struct ProblemEventSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub sequence: Option<String>,
-    /// How long after a success a problem that is still open gets one further run. Default 10m.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recheck_after: Option<Duration>,
     /// `Resolved` says that the problem is over: the run stops before its next action.
     #[serde(default)]
     pub state: ProblemState,
@@ -118,9 +124,6 @@ pub struct ProblemEventStatus {
     /// How many runs there were.
     #[serde(default)]
     pub runs: i32,
-    /// When the newest run ended well; a problem that is still open `recheckAfter` later gets one further run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub healed_at: Option<Timestamp>,
     /// When the problem ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
