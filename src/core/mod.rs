@@ -1,5 +1,7 @@
 //! Every decision, pure: facts and `now` in, a decision out.
 
+pub mod definitions;
 pub mod invalid;
+pub mod place;
 
 pub use invalid::Invalid;
