@@ -1,6 +1,8 @@
 //! What users define: which objects are in force for a place, and what is wrong with those that are not.
 
 pub mod lookup;
+#[cfg(test)]
+mod lookup_tests;
 pub mod nearest;
 pub mod validate;
 
