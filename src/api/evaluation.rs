@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Duration, Timestamp, common::SourceRef, slo::SloBody};
+use super::{Condition, Duration, Timestamp, common::{SourceRef, labels}, slo::SloBody};
 
 /// One verdict of a quality gate, with every indicator. Its window, objective and queries are fixed before the first
 /// query.
@@ -73,7 +73,7 @@ pub struct EvaluationSpec {
     pub indicators: BTreeMap<String, IndicatorQuery>,
     /// Values for `$LABEL.<key>` in the queries.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 50))]
+    #[schemars(schema_with = "labels")]
     pub labels: BTreeMap<String, String>,
     /// The value for `$DEPLOYMENT` in the queries. Default `primary`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
