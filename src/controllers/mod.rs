@@ -1,5 +1,7 @@
 //! One file per kind: what is watched, and facts -> decide -> effects. Thin.
 
+pub mod definitions;
+
 use std::sync::Arc;
 
 use kube::Client;

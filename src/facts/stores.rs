@@ -1,6 +1,6 @@
 //! The definitions of the cluster, cached: one watch a kind, for every controller.
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{fmt::Debug, sync::Arc};
 
 use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, stream};
 use kube::{
@@ -216,8 +216,7 @@ impl Definitions {
         }
     }
 
-    /// Every change from now on. A reader that falls behind is told [`Change::All`] in place of what it missed. Ends when
-    /// the operator stops.
+    /// Every change from now on. A reader that falls behind is told [`Change::All`] in place of what it missed.
     pub fn changes(&self) -> impl Stream<Item = Change> + Send + 'static {
         stream::unfold(self.changes.subscribe(), |mut receiver| async move {
             match receiver.recv().await {

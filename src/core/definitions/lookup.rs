@@ -18,7 +18,7 @@ use crate::{
     core::place::Place,
 };
 
-use super::{nearest::hint, validate};
+use super::{nearest::hint, verdict::Definition};
 
 /// The sequence that every stage has, with the one task of the same name.
 pub const EVALUATION: &str = "evaluation";
@@ -54,7 +54,7 @@ pub fn sequence<'a>(
             message,
         });
     };
-    if let Some(first) = validate::shipyard(shipyard).first() {
+    if let Some(first) = shipyard.mistakes().first() {
         let message = format!("Shipyard {project} is not valid: {first}");
         return Err(Missing {
             reason: "ShipyardInvalid",
@@ -112,22 +112,12 @@ pub(super) fn sequence_names(stage: &Stage) -> Vec<&str> {
 
 /// The Remediation in force for a place.
 pub fn remediation(list: &[Arc<Remediation>], place: &Place) -> Option<Arc<Remediation>> {
-    most_specific(
-        list,
-        place,
-        |r| &r.spec.scope,
-        |r| validate::remediation(r).is_empty(),
-    )
+    most_specific(list, place)
 }
 
 /// The ServiceLevelObjective in force for a place.
 pub fn objective(list: &[Arc<ServiceLevelObjective>], place: &Place) -> Option<Arc<ServiceLevelObjective>> {
-    most_specific(
-        list,
-        place,
-        |o| &o.spec.scope,
-        |o| validate::objective(o).is_empty(),
-    )
+    most_specific(list, place)
 }
 
 /// The queries of the indicators that are needed, by name; a name that no object has is absent. Queries merge project
@@ -138,8 +128,8 @@ pub fn indicators(
     place: &Place,
     needed: &[&str],
 ) -> BTreeMap<String, IndicatorQuery> {
-    let mut in_force = applying(slis, place, |s| &s.spec.scope);
-    in_force.retain(|(_, s)| validate::indicator(s).is_empty());
+    let mut in_force = applying(slis, place);
+    in_force.retain(|(_, sli)| sli.mistakes().is_empty());
     in_force.dedup_by_key(|(specificity, _)| *specificity);
     let only = only_provider(providers);
     let mut queries = BTreeMap::new();
@@ -165,10 +155,7 @@ pub fn indicators(
 /// The name of the one provider that is usable; of the one that there is, when it isn't, so that it is named in what
 /// follows; else nothing.
 fn only_provider(providers: &[Arc<MetricsProvider>]) -> String {
-    let usable: Vec<_> = providers
-        .iter()
-        .filter(|p| validate::metrics_provider(p).is_empty())
-        .collect();
+    let usable: Vec<_> = providers.iter().filter(|p| p.mistakes().is_empty()).collect();
     match (usable.as_slice(), providers) {
         ([one], _) => one.name_any(),
         ([], [one]) => one.name_any(),
@@ -181,9 +168,9 @@ fn only_provider(providers: &[Arc<MetricsProvider>]) -> String {
 /// empty.
 pub fn job_configs(list: &[Arc<JobConfig>], place: &Place, task_names: &[&str]) -> Vec<PinnedJobConfig> {
     let events: Vec<String> = task_names.iter().map(|task| triggered(task)).collect();
-    applying(list, place, |c| &c.spec.scope)
+    applying(list, place)
         .into_iter()
-        .filter(|(_, config)| validate::job_config(config).is_empty())
+        .filter(|(_, config)| config.mistakes().is_empty())
         .filter_map(|(specificity, config)| {
             let actions: Vec<_> = config
                 .spec
@@ -248,28 +235,17 @@ pub fn age<K: Resource>(object: &K) -> impl Ord + use<K> {
 }
 
 /// The objects that cover the place with their specificity: the most specific first, then the older.
-fn applying<'a, K: Resource>(
-    list: &'a [Arc<K>],
-    place: &Place,
-    scope: impl Fn(&K) -> &Scope,
-) -> Vec<(i32, &'a Arc<K>)> {
-    let mut found: Vec<_> = list
-        .iter()
-        .filter_map(|object| Some((specificity(scope(object), place)?, object)))
-        .collect();
+fn applying<'a, K: Definition>(list: &'a [Arc<K>], place: &Place) -> Vec<(i32, &'a Arc<K>)> {
+    let covers = |object: &'a Arc<K>| Some((specificity(object.scope()?, place)?, object));
+    let mut found: Vec<_> = list.iter().filter_map(covers).collect();
     found.sort_by_cached_key(|(specificity, object)| (std::cmp::Reverse(*specificity), age(object.as_ref())));
     found
 }
 
-fn most_specific<K: Resource>(
-    list: &[Arc<K>],
-    place: &Place,
-    scope: impl Fn(&K) -> &Scope,
-    valid: impl Fn(&K) -> bool,
-) -> Option<Arc<K>> {
-    applying(list, place, scope)
+fn most_specific<K: Definition>(list: &[Arc<K>], place: &Place) -> Option<Arc<K>> {
+    applying(list, place)
         .into_iter()
         .map(|(_, object)| object)
-        .find(|object| valid(object))
+        .find(|o| o.mistakes().is_empty())
         .cloned()
 }

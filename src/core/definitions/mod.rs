@@ -5,5 +5,6 @@ pub mod lookup;
 mod lookup_tests;
 pub mod nearest;
 pub mod validate;
+pub mod verdict;
 
 pub use lookup::{Missing, indicators, job_configs, objective, remediation, sequence};
