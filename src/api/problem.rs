@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Condition, Timestamp,
-    common::{Object, any_object},
+    common::{Object, any_object, labels},
 };
 
 /// Something is wrong with a service; creating one starts the stage's remediation sequence. `spec` is the `data` block
@@ -37,7 +37,7 @@ use super::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.project == oldSelf.project && self.stage == oldSelf.stage && self.service == oldSelf.service && self.problem == oldSelf.problem").message("spec is immutable but for spec.state: create another ProblemEvent")
+    validation = Rule::new("self.project == oldSelf.project && self.stage == oldSelf.stage && self.service == oldSelf.service && self.problem == oldSelf.problem && has(self.labels) == has(oldSelf.labels) && (!has(self.labels) || self.labels == oldSelf.labels) && has(self.data) == has(oldSelf.data) && (!has(self.data) || self.data == oldSelf.data) && has(self.sequence) == has(oldSelf.sequence) && (!has(self.sequence) || self.sequence == oldSelf.sequence)").message("spec is immutable but for spec.state: create another ProblemEvent")
 )]
 pub struct ProblemEventSpec {
     /// The project.
@@ -62,7 +62,7 @@ pub struct ProblemEventSpec {
     pub problem: Problem,
     /// Labels that travel with the run.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 50))]
+    #[schemars(schema_with = "labels")]
     pub labels: BTreeMap<String, String>,
     /// Further data for the run, merged into its payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -117,6 +117,17 @@ pub async fn run(
     Err(Ended { part, why })
 }
 
+/// Says when every cache that decides was filled.
+async fn announce(reader: Reader, ready: watch::Sender<bool>) {
+    let filled = reader.definitions.wait_until_ready().await.is_ok()
+        && reader.problems.wait_until_ready().await.is_ok()
+        && reader.holds.wait_until_ready().await;
+    if filled {
+        ready.send_replace(true);
+        std::future::pending::<()>().await;
+    }
+}
+
 fn spawn(
     parts: &mut JoinSet<&'static str>,
     name: &'static str,

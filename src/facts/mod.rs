@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod execution;
+pub mod guarded;
 pub mod holds;
 pub mod metrics;
 pub mod stores;

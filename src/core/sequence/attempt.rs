@@ -73,7 +73,9 @@ impl Machine<'_> {
             return Flow::Rest;
         }
         if !self.may_start() {
-            self.look_again(self.expiry());
+            if self.s.paused_at.is_none() && !self.s.done {
+                self.look_again(self.expiry());
+            }
             return Flow::Rest;
         }
         self.start_attempt()
