@@ -1,4 +1,5 @@
 //! One file per command.
 
+pub mod run;
 pub mod tree;
 pub mod watch;
