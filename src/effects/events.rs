@@ -11,35 +11,12 @@ use kube::{Api, Client, Resource, ResourceExt, api::PostParams};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
+use crate::core::note::Note;
+
 /// The name under which Coxswain reports.
 pub const REPORTER: &str = "coxswain";
 const QUEUE: usize = 1024;
 const NOTE_MAX: usize = 1000;
-
-/// One thing that happened.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Note {
-    /// What happened, in a CamelCase word: `TaskStarted`.
-    pub reason: &'static str,
-    /// What tells this from other happenings of the same reason: `2/je-test`.
-    pub key: String,
-    /// The sentence for people.
-    pub text: String,
-    /// Whether somebody should look.
-    pub warning: bool,
-}
-
-impl Note {
-    /// Something that went as it should.
-    pub fn normal(reason: &'static str, key: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { reason, key: key.into(), text: text.into(), warning: false }
-    }
-
-    /// Something that somebody should look at.
-    pub fn warning(reason: &'static str, key: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { reason, key: key.into(), text: text.into(), warning: true }
-    }
-}
 
 /// Publishes Events in the background.
 #[derive(Clone)]
@@ -63,7 +40,9 @@ impl Events {
                     Ok(Err(error)) => {
                         tracing::warn!(%error, event = event.metadata.name, "could not publish an Event");
                     }
-                    Err(_) => tracing::warn!(event = event.metadata.name, "publishing an Event took too long"),
+                    Err(_) => {
+                        tracing::warn!(event = event.metadata.name, "publishing an Event took too long")
+                    }
                 }
             }
         });
@@ -96,7 +75,10 @@ where
     let short: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let mut text = note.text;
     if text.len() > NOTE_MAX {
-        let end = (0..=NOTE_MAX).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+        let end = (0..=NOTE_MAX)
+            .rev()
+            .find(|i| text.is_char_boundary(*i))
+            .unwrap_or(0);
         text.truncate(end);
     }
     Event {
