@@ -1,6 +1,9 @@
 //! What the status of an Evaluation becomes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
 use jiff::Timestamp;
 
@@ -122,7 +125,7 @@ fn list(mistakes: &[Invalid]) -> String {
         .collect::<Vec<_>>()
         .join("; ");
     if mistakes.len() > SHOWN {
-        text.push_str(&format!("; and {} more", mistakes.len() - SHOWN));
+        let _ = write!(text, "; and {} more", mistakes.len() - SHOWN);
     }
     text
 }

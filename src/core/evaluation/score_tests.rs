@@ -424,8 +424,10 @@ proptest! {
     #[test]
     fn more_weight_on_what_passed_never_lowers_the_score(case in any_case(), which in 0..8usize, more in 1..50i64) {
         let before = judged(&case);
-        let which = which % case.0.len();
-        prop_assume!(before.indicators[which].status == "pass");
+        let passed: Vec<usize> =
+            (0..case.0.len()).filter(|i| before.indicators[*i].status == "pass").collect();
+        prop_assume!(!passed.is_empty());
+        let which = passed[which % passed.len()];
         let mut heavier = case.clone();
         let weight = heavier.0[which].weight.unwrap().max(1);
         heavier.0[which].weight = Some(weight + more);
