@@ -7,8 +7,10 @@
 //! - [`facts`]: reads, and the clock.
 //! - [`effects`]: writes; the one place that changes anything.
 //! - [`controllers`]: one file per kind: facts -> decide -> effects.
+//! - [`cli`]: one file per command; generators.
 
 pub mod api;
+pub mod cli;
 pub mod controllers;
 pub mod core;
 pub mod effects;
