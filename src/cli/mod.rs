@@ -87,6 +87,7 @@ fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
 /// Every file of the repository that is generated, by its path from the repository's root.
 pub fn generated() -> anyhow::Result<Vec<File>> {
     let mut all = files::within("crds", crds::files()?);
+    all.extend(files::within("config/crd/bases", crds::files()?));
     all.extend(files::within("charts/coxswain", crds::chart_files()?));
     all.extend(files::within("config/rbac", rbac::files()));
     all.extend(files::within("charts/coxswain", rbac::chart_files()));
