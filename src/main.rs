@@ -1,40 +1,9 @@
-//! Parses arguments and starts one command.
+//! Installs the TLS provider and runs one command.
 
-use clap::{Parser, Subcommand};
-use coxswain::cli;
+use std::process::ExitCode;
 
-#[derive(Parser)]
-#[command(name = "coxswain", version, about = "Heals and delivers services by declared sequences")]
-struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Runs the operator.
-    Run(cli::run::Args),
-    /// Shows a run live.
-    Watch(cli::watch::Args),
-    /// Prints the CustomResourceDefinitions.
-    Crds,
-}
-
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    // Clients panic without a provider; somebody else's, if there were one already, would do as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let args = Args::parse();
-    match args.command {
-        Command::Run(args) => {
-            tracing_subscriber::fmt().with_env_filter("coxswain=debug,kube=info,warn").with_writer(std::io::stderr).init();
-            cli::run::run(args).await
-        }
-        Command::Watch(args) => cli::watch::run(args).await.map(|_| ()),
-        Command::Crds => {
-            for crd in coxswain::api::all_crds() {
-                println!("---\n{}", serde_yaml::to_string(&crd)?);
-            }
-            Ok(())
-        }
-    }
+    coxswain::cli::main()
 }
