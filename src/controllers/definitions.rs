@@ -115,16 +115,19 @@ where
 {
     let objects = cache.of(namespace);
     let verdicts = verdict::judge(&objects);
-    let writes = objects.iter().zip(verdicts).filter_map(|(object, verdict)| {
+    let mut writes = Vec::new();
+    for (object, verdict) in objects.into_iter().zip(verdicts) {
         let now = context.clock.now();
         let status = verdict::status(object.status(), object.meta().generation, &verdict, now);
-        (object.status() != Some(&status)).then(|| write(context, object, status, verdict))
-    });
+        if object.status() != Some(&status) {
+            writes.push(write(context, object, status, verdict));
+        }
+    }
     let results: Vec<bool> = stream::iter(writes).buffer_unordered(WRITES).collect().await;
     results.into_iter().all(|written| written)
 }
 
-async fn write<K>(context: &Context, object: &Arc<K>, status: ConfigStatus, verdict: Verdict) -> bool
+async fn write<K>(context: &Context, object: Arc<K>, status: ConfigStatus, verdict: Verdict) -> bool
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + HasStatus<Status = ConfigStatus>

@@ -2,4 +2,5 @@
 
 pub mod clock;
 pub mod guarded;
+pub mod metrics;
 pub mod stores;
