@@ -5,7 +5,8 @@
 
 #![allow(
     unreachable_pub,
-    reason = "kube's derive repeats each spec in a scope of its own"
+    clippy::duplicated_attributes,
+    reason = "kube's derive repeats each spec in a scope of its own; columns look alike"
 )]
 
 pub mod common;

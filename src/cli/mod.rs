@@ -58,7 +58,10 @@ pub fn main() -> ExitCode {
     let done = start_log(&cli.log, cli.log_format).and_then(|()| match cli.command {
         Command::Crds(args) => crds::run(&args),
         Command::Rbac(args) => rbac::run(&args),
-        Command::Version => version::run(),
+        Command::Version => {
+            version::run();
+            Ok(())
+        }
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

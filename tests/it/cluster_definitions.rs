@@ -1,6 +1,8 @@
 //! The definitions' controller on a real API server: `cargo test --features testing --test it -- --ignored definitions`
 //! with `KUBECONFIG` set and the CRDs applied.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{
     fmt::Debug,
     time::{Duration, Instant},

@@ -1,5 +1,7 @@
 //! What is generated and committed is what the code generates.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{collections::BTreeSet, fs, path::Path};
 
 use coxswain::api::all_crds;
@@ -59,7 +61,9 @@ fn kustomizations_name_every_file() {
         let there: BTreeSet<String> = fs::read_dir(root().join(directory).join(below))
             .unwrap()
             .map(|entry| format!("{below}{}", entry.unwrap().file_name().to_string_lossy()))
-            .filter(|name| name.ends_with(".yaml") && name != "kustomization.yaml")
+            .filter(|name| {
+                Path::new(name).extension().is_some_and(|e| e == "yaml") && name != "kustomization.yaml"
+            })
             .collect();
         assert_eq!(named, there, "{directory}/kustomization.yaml");
     }
