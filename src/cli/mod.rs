@@ -73,7 +73,10 @@ pub fn main() -> ExitCode {
         }
         Command::Crds(args) => crds::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Rbac(args) => rbac::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Version => version::run().map(|()| ExitCode::SUCCESS),
+        Command::Version => {
+            version::run();
+            Ok(ExitCode::SUCCESS)
+        }
     });
     match done {
         Ok(code) => code,

@@ -2,7 +2,6 @@
 
 use crate::api::{GROUP, VERSION};
 
-pub(super) fn run() -> anyhow::Result<()> {
+pub(super) fn run() {
     println!("coxswain {} ({GROUP}/{VERSION})", env!("CARGO_PKG_VERSION"));
-    Ok(())
 }
