@@ -9,7 +9,9 @@
 //! - [`controllers`]: one file per kind: facts -> decide -> effects.
 
 pub mod api;
+pub mod controllers;
 pub mod core;
 pub mod effects;
 pub mod facts;
-pub mod controllers;
+#[cfg(feature = "testing")]
+pub mod testing;

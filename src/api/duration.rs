@@ -39,10 +39,13 @@ impl FromStr for Duration {
     type Err = String;
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        let parsed: kube::core::Duration =
-            s.parse().map_err(|e| format!("{s:?} is not a duration such as 90s, 2m or 1h30m: {e}"))?;
+        let parsed: kube::core::Duration = s
+            .parse()
+            .map_err(|e| format!("{s:?} is not a duration such as 90s, 2m or 1h30m: {e}"))?;
         if parsed.is_negative() {
-            return Err(format!("{s:?} is a negative duration; write one such as 90s, 2m or 1h30m"));
+            return Err(format!(
+                "{s:?} is a negative duration; write one such as 90s, 2m or 1h30m"
+            ));
         }
         Ok(Self(parsed.into()))
     }
@@ -56,7 +59,9 @@ impl Serialize for Duration {
 
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 

@@ -35,13 +35,22 @@ use super::{Condition, Duration, Timestamp, common::SourceRef, slo::SloBody};
 #[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable: create another Evaluation"))]
 pub struct EvaluationSpec {
     /// The project.
-    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 43),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub project: String,
     /// The stage.
-    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 43),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub stage: String,
     /// The service.
-    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 43),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub service: String,
     /// The run that asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -49,13 +49,22 @@ use super::{
 )]
 pub struct SequenceExecutionSpec {
     /// The project: a Shipyard of this namespace.
-    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 43),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub project: String,
     /// The stage.
-    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 43),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub stage: String,
     /// The service.
-    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 43),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub service: String,
     /// The sequence of the stage.
     #[schemars(length(min = 1, max = 63))]

@@ -55,7 +55,10 @@ pub struct Stage {
 #[serde(rename_all = "camelCase")]
 pub struct Sequence {
     /// A name without dots; `<stage>.<name>` is how triggers name it.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-zA-Z]([-_a-zA-Z0-9]*[a-zA-Z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-zA-Z]([-_a-zA-Z0-9]*[a-zA-Z0-9])?$")
+    )]
     pub name: String,
     /// Which sequences' ends start this one. A rule on the sequence's own end is its retry loop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -108,7 +111,10 @@ pub struct Selector {
 #[serde(rename_all = "camelCase")]
 pub struct Task {
     /// A name without dots. `sh.keptn.event.<name>.triggered` is the event that JobConfigs match.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-zA-Z]([-_a-zA-Z0-9]*[a-zA-Z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-zA-Z]([-_a-zA-Z0-9]*[a-zA-Z0-9])?$")
+    )]
     pub name: String,
     /// How long to wait before this task starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -20,6 +20,10 @@ pub struct Context {
 impl Context {
     /// A context on this client.
     pub fn new(client: Client, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { effects: Effects::new(client.clone()), client, clock })
+        Arc::new(Self {
+            effects: Effects::new(client.clone()),
+            client,
+            clock,
+        })
     }
 }
