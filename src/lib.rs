@@ -7,11 +7,15 @@
 //! - [`facts`]: reads, and the clock.
 //! - [`effects`]: writes; the one place that changes anything.
 //! - [`controllers`]: one file per kind: facts -> decide -> effects.
+//! - [`server`]: HTTP: is the operator alive and ready?
+//! - [`cli`]: one file per command.
 
 pub mod api;
+pub mod cli;
 pub mod controllers;
 pub mod core;
 pub mod effects;
 pub mod facts;
+pub mod server;
 #[cfg(feature = "testing")]
 pub mod testing;

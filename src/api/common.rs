@@ -78,6 +78,16 @@ pub fn any_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }
 
+/// The schema of labels that travel with a run. The maximum of each value keeps the rules on them within the API
+/// server's budget.
+pub fn labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 50,
+        "additionalProperties": { "type": "string", "maxLength": 1024 },
+    })
+}
+
 /// A JSON object, as users write it.
 pub type Object = serde_json::Map<String, serde_json::Value>;
 

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Condition, Timestamp,
-    common::{Object, SourceRef, any_object},
+    Condition, Duration, Timestamp,
+    common::{Object, SourceRef, any_object, labels},
     evaluation::{IndicatorQuery, Window},
     jobconfig::{JobAction, Source},
     remediation::{Action, Budget, Mode, OnActionFailure},
@@ -28,6 +28,9 @@ use super::{
     category = "coxswain",
     derive = "PartialEq",
     selectable = ".status.done",
+    selectable = ".spec.project",
+    selectable = ".spec.stage",
+    selectable = ".spec.service",
     doc = "One run of one sequence.",
     validation = Rule::new("size(self.metadata.name) <= 52").message("a SequenceExecution's name may have at most 52 characters"),
     printcolumn(name = "Project", type_ = "string", json_path = ".spec.project"),
@@ -44,7 +47,7 @@ use super::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.project == oldSelf.project && self.stage == oldSelf.stage && self.service == oldSelf.service && self.sequence == oldSelf.sequence && has(self.data) == has(oldSelf.data) && (!has(self.data) || self.data == oldSelf.data)").message("spec is immutable but for spec.control: create another SequenceExecution"),
+    validation = Rule::new("self.project == oldSelf.project && self.stage == oldSelf.stage && self.service == oldSelf.service && self.sequence == oldSelf.sequence && has(self.context) == has(oldSelf.context) && (!has(self.context) || self.context == oldSelf.context) && has(self.triggeredBy) == has(oldSelf.triggeredBy) && (!has(self.triggeredBy) || self.triggeredBy == oldSelf.triggeredBy) && has(self.labels) == has(oldSelf.labels) && (!has(self.labels) || self.labels == oldSelf.labels) && has(self.data) == has(oldSelf.data) && (!has(self.data) || self.data == oldSelf.data)").message("spec is immutable but for spec.control: create another SequenceExecution"),
     validation = Rule::new("!has(oldSelf.control) || oldSelf.control.desired != 'Abort' || (has(self.control) && self.control.desired == 'Abort')").message("an abort can't be taken back: create another SequenceExecution")
 )]
 pub struct SequenceExecutionSpec {
@@ -78,7 +81,7 @@ pub struct SequenceExecutionSpec {
     pub triggered_by: Option<SourceRef>,
     /// Labels that travel with the run: `LABELS_<KEY>` in Jobs, `$LABEL.<key>` in queries.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 50))]
+    #[schemars(schema_with = "labels")]
     pub labels: BTreeMap<String, String>,
     /// The trigger's data, the beginning of the payload; at most 16 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -238,6 +241,9 @@ pub struct PinnedRemediation {
     /// How many actions may run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// How long the service is left alone after a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooldown: Option<Duration>,
     /// The actions, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<Action>,
@@ -374,6 +380,9 @@ pub struct JobStatus {
     /// pass, warning or fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
+    /// Whether it could not do its work, so that the result is not a verdict.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub errored: bool,
     /// Why it can't start, or failed, in a word.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,

@@ -11,45 +11,12 @@ use kube::{Api, Client, Resource, ResourceExt, api::PostParams};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
+use crate::core::note::Note;
+
 /// The name under which Coxswain reports.
 pub const REPORTER: &str = "coxswain";
 const QUEUE: usize = 1024;
 const NOTE_MAX: usize = 1000;
-
-/// One thing that happened.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Note {
-    /// What happened, in a CamelCase word: `TaskStarted`.
-    pub reason: &'static str,
-    /// What tells this from other happenings of the same reason: `2/je-test`.
-    pub key: String,
-    /// The sentence for people.
-    pub text: String,
-    /// Whether somebody should look.
-    pub warning: bool,
-}
-
-impl Note {
-    /// Something that went as it should.
-    pub fn normal(reason: &'static str, key: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            reason,
-            key: key.into(),
-            text: text.into(),
-            warning: false,
-        }
-    }
-
-    /// Something that somebody should look at.
-    pub fn warning(reason: &'static str, key: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            reason,
-            key: key.into(),
-            text: text.into(),
-            warning: true,
-        }
-    }
-}
 
 /// Publishes Events in the background.
 #[derive(Clone)]

@@ -1,0 +1,333 @@
+//! What the status of an Evaluation becomes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{
+    message::rounded_down,
+    objective::{Gate, parse_at},
+    query::{Values, substitute},
+    score::{Measured, Outcome, Past, Verdict, judge, unverified},
+    window::GRACE_MAX,
+};
+use crate::{
+    api::{Condition, Duration, Evaluation, EvaluationStatus, common::Time, set_condition},
+    core::Invalid,
+};
+
+/// How long a provider that can't be asked is asked again, unless the Evaluation says otherwise.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// What is to be asked for an Evaluation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asking {
+    /// These queries; then [`decide`] with [`Finding::Measured`].
+    Queries {
+        /// What the values are judged by.
+        gate: Gate,
+        /// The queries, placeholders filled in, by indicator.
+        queries: BTreeMap<String, Query>,
+        /// Indicators without a query, and why.
+        missing: BTreeMap<String, Measured>,
+    },
+    /// Nothing: this is the finding.
+    Nothing(Finding),
+}
+
+/// One query, ready to be sent.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Query {
+    /// The MetricsProvider; empty when none is named, which is fine if the namespace has exactly one.
+    pub provider: String,
+    /// The query.
+    pub query: String,
+}
+
+/// What came of asking.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Finding {
+    /// No objective applies, so nothing was asked.
+    NoObjective,
+    /// Every indicator has a value, or a reason why it has none.
+    Measured {
+        /// What the values are judged by.
+        gate: Gate,
+        /// What was measured.
+        values: BTreeMap<String, Measured>,
+    },
+    /// It could not be measured.
+    Trouble(Trouble),
+}
+
+/// Why nothing could be measured. None of these says that the service is sick.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Trouble {
+    /// The objective has mistakes; asking again can't help.
+    #[error("the objective can't be understood: {}", list(.0))]
+    InvalidObjective(Vec<Invalid>),
+    /// A query has a mistake; asking again can't help.
+    #[error("the query of {indicator} can't be asked: {why}; mend it in the ServiceLevelIndicator")]
+    InvalidQuery {
+        /// The indicator.
+        indicator: String,
+        /// What the provider says, or what is wrong with a placeholder.
+        why: String,
+    },
+    /// There is no provider to ask.
+    #[error("{indicator} can't be measured: {why}")]
+    ProviderMissing {
+        /// The indicator.
+        indicator: String,
+        /// Which provider, and the remedy.
+        why: String,
+    },
+    /// The provider did not answer as it should, also when it was asked again.
+    #[error("could not measure {indicator}: {why} (asked {} over {})", times(*.tries), .over)]
+    ProviderUnavailable {
+        /// The indicator.
+        indicator: String,
+        /// The provider, its host, and what happened.
+        why: String,
+        /// How often it was asked.
+        tries: u32,
+        /// For how long.
+        over: Duration,
+    },
+}
+
+impl Trouble {
+    /// In a word.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::InvalidObjective(_) => "InvalidObjective",
+            Self::InvalidQuery { .. } => "InvalidQuery",
+            Self::ProviderMissing { .. } => "ProviderMissing",
+            Self::ProviderUnavailable { .. } => "ProviderUnavailable",
+        }
+    }
+
+    /// Whether somebody must change something before it can work.
+    const fn is_mistake(&self) -> bool {
+        !matches!(self, Self::ProviderUnavailable { .. })
+    }
+}
+
+fn list(mistakes: &[Invalid]) -> String {
+    const SHOWN: usize = 3;
+    let mut text = mistakes
+        .iter()
+        .take(SHOWN)
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ");
+    if mistakes.len() > SHOWN {
+        text.push_str(&format!("; and {} more", mistakes.len() - SHOWN));
+    }
+    text
+}
+
+fn times(n: u32) -> String {
+    match n {
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
+    }
+}
+
+/// How long a provider that can't be asked is asked again.
+pub fn grace(evaluation: &Evaluation) -> Duration {
+    evaluation.spec.grace.unwrap_or(GRACE).min(GRACE_MAX)
+}
+
+/// What is to be asked.
+pub fn ask(evaluation: &Evaluation) -> Asking {
+    let spec = &evaluation.spec;
+    let Some(body) = &spec.objective else {
+        return Asking::Nothing(Finding::NoObjective);
+    };
+    let gate = match parse_at("spec.objective", body) {
+        Ok(gate) => gate,
+        Err(mistakes) => return Asking::Nothing(Finding::Trouble(Trouble::InvalidObjective(mistakes))),
+    };
+    let place = (spec.project.as_str(), spec.stage.as_str(), spec.service.as_str());
+    let values = Values::new(
+        place,
+        spec.deployment.as_deref(),
+        &spec.labels,
+        &gate.filter,
+        &spec.window,
+    );
+    let (mut queries, mut missing) = (BTreeMap::new(), BTreeMap::new());
+    for objective in &gate.objectives {
+        let sli = objective.sli.clone();
+        let Some(indicator) = spec.indicators.get(&sli) else {
+            missing.insert(sli, undefined());
+            continue;
+        };
+        match substitute(&indicator.query, &values) {
+            Ok(query) => {
+                queries.insert(
+                    sli,
+                    Query {
+                        provider: indicator.provider.clone(),
+                        query,
+                    },
+                );
+            }
+            Err(error) => {
+                let trouble = Trouble::InvalidQuery {
+                    indicator: sli,
+                    why: error.to_string(),
+                };
+                return Asking::Nothing(Finding::Trouble(trouble));
+            }
+        }
+    }
+    Asking::Queries {
+        gate,
+        queries,
+        missing,
+    }
+}
+
+fn undefined() -> Measured {
+    Measured::Missing(
+        "no ServiceLevelIndicator of this service, stage or project defines it; \
+         add its query under spec.indicators"
+            .to_owned(),
+    )
+}
+
+/// Which provider a query goes to: the one that is named, or the only one that there is.
+pub fn choose_provider<'a>(named: &'a str, existing: &'a BTreeSet<String>) -> Result<&'a str, String> {
+    if existing.contains(named) {
+        return Ok(named);
+    }
+    let some = || existing.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+    match (named, existing.len()) {
+        ("", 1) => existing.first().map(String::as_str).ok_or_else(String::new),
+        (_, 0) => Err(format!(
+            "this namespace has no MetricsProvider{}; create one",
+            if named.is_empty() {
+                String::new()
+            } else {
+                format!(" {named}")
+            }
+        )),
+        ("", n) => Err(format!(
+            "this namespace has {n} MetricsProviders ({}) and the ServiceLevelIndicator names none; \
+             set its spec.provider.name",
+            some()
+        )),
+        (named, _) => Err(format!(
+            "there is no MetricsProvider {named} in this namespace (there is {}); \
+             create it or mend the ServiceLevelIndicator's spec.provider.name",
+            some()
+        )),
+    }
+}
+
+/// The status that ends an Evaluation. It is written once.
+pub fn decide(
+    evaluation: &Evaluation,
+    finding: &Finding,
+    history: &[Past],
+    started_at: Timestamp,
+    now: Timestamp,
+) -> EvaluationStatus {
+    let mut status = match finding {
+        Finding::NoObjective => verdict(unverified()),
+        Finding::Measured { gate, values } => verdict(judge(gate, values, history)),
+        Finding::Trouble(trouble) => EvaluationStatus {
+            phase: "Inconclusive".to_owned(),
+            reason: trouble.reason().to_owned(),
+            message: format!("inconclusive: {trouble}"),
+            ..EvaluationStatus::default()
+        },
+    };
+    status.done = true;
+    status.started_at = Some(crate::api::common::Timestamp(started_at));
+    status.finished_at = Some(crate::api::common::Timestamp(now));
+    status.observed_generation = evaluation.metadata.generation;
+    let stalled = matches!(finding, Finding::Trouble(trouble) if trouble.is_mistake());
+    if let Some(before) = &evaluation.status {
+        status.conditions.clone_from(&before.conditions);
+    }
+    set_conditions(&mut status, stalled, now);
+    status
+}
+
+fn verdict(verdict: Verdict) -> EvaluationStatus {
+    EvaluationStatus {
+        phase: if verdict.result == Outcome::Fail {
+            "Failed"
+        } else {
+            "Succeeded"
+        }
+        .to_owned(),
+        result: Some(verdict.result.as_str().to_owned()),
+        score: verdict.score.map(rounded_down),
+        reason: verdict.reason.to_owned(),
+        message: verdict.message,
+        indicators: verdict.indicators,
+        compared_with: verdict.compared_with,
+        no_baseline: verdict.no_baseline,
+        ..EvaluationStatus::default()
+    }
+}
+
+fn set_conditions(status: &mut EvaluationStatus, stalled: bool, now: Timestamp) {
+    let condition = |type_: &str, is: bool| Condition {
+        type_: type_.to_owned(),
+        status: if is { "True" } else { "False" }.to_owned(),
+        reason: status.reason.clone(),
+        message: status.message.clone(),
+        observed_generation: status.observed_generation,
+        last_transition_time: Time(now),
+    };
+    let mut wanted = vec![
+        condition("Ready", !stalled),
+        condition("Succeeded", status.phase == "Succeeded"),
+    ];
+    if stalled {
+        wanted.push(condition("Stalled", true));
+    }
+    status
+        .conditions
+        .retain(|old| wanted.iter().any(|new| new.type_ == old.type_));
+    for condition in wanted {
+        set_condition(&mut status.conditions, condition);
+    }
+}
+
+/// How whoever asked for an Evaluation should read it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reading {
+    /// It has not ended.
+    Pending,
+    /// There is a verdict, with its score where something was asked for.
+    Verdict(Outcome, Option<f64>),
+    /// It could not be measured. `worth_retrying`: another Evaluation of the same gate may fare better without anybody
+    /// changing what was pinned.
+    Inconclusive {
+        /// Whether to evaluate again.
+        worth_retrying: bool,
+    },
+}
+
+/// Reads an Evaluation's status.
+pub fn read(status: Option<&EvaluationStatus>) -> Reading {
+    let Some(status) = status.filter(|s| s.done) else {
+        return Reading::Pending;
+    };
+    match status.result.as_deref().and_then(Outcome::read) {
+        Some(outcome) => Reading::Verdict(outcome, status.score),
+        None => Reading::Inconclusive {
+            worth_retrying: !matches!(status.reason.as_str(), "InvalidObjective" | "InvalidQuery"),
+        },
+    }
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

@@ -1,0 +1,136 @@
+//! The one line that says why a verdict is what it is.
+
+use super::{criteria::Criterion, score::Outcome};
+use crate::api::evaluation::{IndicatorResult, Target};
+
+/// So many indicators are named; the others are counted.
+const NAMED: usize = 3;
+/// What a provider said is cut here, in characters.
+const WHY_MAX: usize = 160;
+
+/// `fail: 62.5 of 100; response_time_p95 412 > 400`.
+pub(super) fn verdict(
+    result: Outcome,
+    score: f64,
+    indicators: &[IndicatorResult],
+    no_baseline: bool,
+) -> String {
+    let mut text = format!("{}: {} of 100", result.as_str(), number(rounded_down(score)));
+    let mut blamed: Vec<&IndicatorResult> = indicators
+        .iter()
+        .filter(|i| i.status == "fail" || i.status == "warning")
+        .collect();
+    // The worst first: a failed key indicator decides alone.
+    blamed.sort_by_key(|i| (i.status != "fail", !i.key_sli));
+    for indicator in blamed.iter().take(NAMED) {
+        text.push_str("; ");
+        text.push_str(&blame(indicator));
+    }
+    if blamed.len() > NAMED {
+        text.push_str(&format!("; and {} more", blamed.len() - NAMED));
+    }
+    if indicators.iter().all(|i| i.status == "info") {
+        text.push_str("; all objectives are informational");
+    }
+    if no_baseline {
+        text.push_str("; no baseline to compare with yet");
+    }
+    text
+}
+
+fn blame(indicator: &IndicatorResult) -> String {
+    let mut text = indicator.name.clone();
+    match (
+        indicator.value,
+        indicator.pass_targets.iter().find(|t| t.violated),
+    ) {
+        (Some(value), Some(target)) => text.push_str(&violation(value, target)),
+        (Some(value), None) => text.push_str(&format!(" {}", number(value))),
+        (None, _) => text.push_str(&format!(": {}", cut(&indicator.message))),
+    }
+    match (indicator.status.as_str(), indicator.key_sli) {
+        ("fail", true) => text.push_str(" (key)"),
+        ("warning", _) => text.push_str(" (warning)"),
+        _ => {}
+    }
+    text
+}
+
+/// ` 412 > 400`, or ` 412 > 400 (<=+10%)` where the number is not what the user wrote.
+fn violation(value: f64, target: &Target) -> String {
+    let criterion = target.criteria.parse::<Criterion>().ok();
+    let symbol = criterion.map_or("violates", |c| c.operator.violated_symbol());
+    let (mut left, mut right) = (number(value), number(target.target_value));
+    if left == right {
+        (left, right) = (value.to_string(), target.target_value.to_string());
+    }
+    let written = if criterion.is_some_and(Criterion::is_relative) {
+        format!(" ({})", target.criteria.trim())
+    } else {
+        String::new()
+    };
+    format!(" {left} {symbol} {right}{written}")
+}
+
+/// A number for people: six significant digits, or two decimals where that is more.
+pub(super) fn number(value: f64) -> String {
+    let shown = if value.abs() >= 1000.0 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.5e}")
+    };
+    shown.parse::<f64>().unwrap_or(value).to_string()
+}
+
+/// A score as it is shown: two decimals, rounded down, so that a score just below a threshold never reads as if it
+/// had reached it.
+pub(super) fn rounded_down(score: f64) -> f64 {
+    // 75.3 is 75.2999… in binary; what is this close counts as reached.
+    (score * 100.0 + 1e-6).floor() / 100.0
+}
+
+/// The first [`WHY_MAX`] characters.
+pub(super) fn cut(text: &str) -> String {
+    match text.char_indices().nth(WHY_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(412.0, "412")]
+    #[case(0.412_345_678, "0.412346")]
+    #[case(1_234_567.0, "1234567")]
+    #[case(1_234_567.891, "1234567.89")]
+    #[case(-0.5, "-0.5")]
+    #[case(0.0, "0")]
+    #[case(1e-9, "0.000000001")]
+    fn numbers_are_short(#[case] value: f64, #[case] text: &str) {
+        assert_eq!(number(value), text);
+    }
+
+    #[rstest]
+    #[case(200.0 / 3.0, 66.66)]
+    #[case(89.999, 89.99)]
+    #[case(75.3, 75.3)]
+    #[case(100.0, 100.0)]
+    #[case(62.5, 62.5)]
+    fn scores_are_rounded_down(#[case] score: f64, #[case] shown: f64) {
+        assert!((rounded_down(score) - shown).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_violation_by_a_hair_is_shown_in_full() {
+        let target = Target {
+            criteria: "<=0.4".to_owned(),
+            target_value: 0.4,
+            violated: true,
+        };
+        assert_eq!(violation(0.400_000_001, &target), " 0.400000001 > 0.4");
+    }
+}

@@ -1,0 +1,24 @@
+//! The quality gate: from an objective and measured values to a verdict.
+//!
+//! [`parse`] checks an objective, [`plan`] fixes the window, [`new_evaluation`] pins both in an object;
+//! [`query`] fills in the queries, [`judge`] scores what was measured, [`decide`] says what the status becomes, and
+//! [`surplus`] which earlier Evaluations may go.
+
+pub mod create;
+pub mod criteria;
+pub mod decide;
+mod message;
+pub mod objective;
+pub mod query;
+pub mod retention;
+pub mod score;
+#[cfg(test)]
+mod testing;
+pub mod window;
+
+pub use create::{Request, labels_of, new_evaluation};
+pub use decide::{Asking, Finding, Reading, Trouble, ask, decide, read};
+pub use objective::{Gate, parse};
+pub use retention::{history, surplus};
+pub use score::{Measured, Outcome, Past, Verdict, judge, unverified};
+pub use window::{WindowPlan, plan};

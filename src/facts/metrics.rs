@@ -1,0 +1,3 @@
+//! placeholder
+/// Where measurements come from.
+pub trait MetricsSource: Send + Sync {}
