@@ -157,9 +157,9 @@ pub fn ask_again(since: Timestamp, tries: u32, grace: Duration, now: Timestamp) 
 /// What people are told about the status that ends an Evaluation.
 pub fn note(status: &EvaluationStatus) -> Note {
     match status.result.as_deref() {
-        Some("pass") => Note::normal("Evaluated", "", &status.message),
-        Some(_) => Note::warning("Evaluated", "", &status.message),
-        None => Note::warning("Inconclusive", "", &status.message),
+        Some("pass") => Note::normal("Evaluated", &status.message),
+        Some(_) => Note::warning("Evaluated", &status.message),
+        None => Note::warning("Inconclusive", &status.message),
     }
 }
 
