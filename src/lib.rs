@@ -9,7 +9,7 @@
 //! - [`controllers`]: one file per kind: facts -> decide -> effects.
 
 pub mod api;
+pub mod controllers;
 pub mod core;
 pub mod effects;
 pub mod facts;
-pub mod controllers;

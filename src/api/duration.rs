@@ -35,16 +35,51 @@ impl fmt::Display for Duration {
     }
 }
 
+/// Longer lengths of time count as this one, ten years: so that no sum with a timestamp can overflow.
+pub const LONGEST: std::time::Duration = std::time::Duration::from_secs(87_600 * 3600);
+
 impl FromStr for Duration {
     type Err = String;
 
+    /// Reads `90s`, `2m`, `1h30m`, `1.5h` or `0`. (kube's own reader panics on numbers that are too big; what a user
+    /// writes must never stop the operator.)
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        let parsed: kube::core::Duration =
-            s.parse().map_err(|e| format!("{s:?} is not a duration such as 90s, 2m or 1h30m: {e}"))?;
-        if parsed.is_negative() {
-            return Err(format!("{s:?} is a negative duration; write one such as 90s, 2m or 1h30m"));
+        let refuse = |why: &str| Err(format!("{s:?} is not a duration such as 90s, 2m or 1h30m: {why}"));
+        if s.starts_with('-') {
+            return refuse("it is negative");
         }
-        Ok(Self(parsed.into()))
+        if s.is_empty() {
+            return refuse("it is empty");
+        }
+        let mut rest = if s == "0" { "" } else { s };
+        let mut total = std::time::Duration::ZERO;
+        while !rest.is_empty() {
+            let digits = rest
+                .find(|c: char| !c.is_ascii_digit() && c != '.')
+                .unwrap_or(rest.len());
+            let (number, after) = rest.split_at(digits);
+            let letters = after
+                .find(|c: char| c.is_ascii_digit() || c == '.')
+                .unwrap_or(after.len());
+            let (unit, next) = after.split_at(letters);
+            let Ok(number) = number.parse::<f64>() else {
+                return refuse("a number is missing");
+            };
+            let seconds = match unit {
+                "ns" => 1e-9,
+                "us" | "\u{b5}s" | "\u{3bc}s" => 1e-6,
+                "ms" => 1e-3,
+                "s" => 1.0,
+                "m" => 60.0,
+                "h" => 3600.0,
+                "" => return refuse("the unit is missing"),
+                _ => return refuse("the units are ns, us, ms, s, m and h"),
+            };
+            let part = std::time::Duration::try_from_secs_f64(number * seconds).unwrap_or(LONGEST);
+            total = total.saturating_add(part);
+            rest = next;
+        }
+        Ok(Self(total.min(LONGEST)))
     }
 }
 
@@ -56,7 +91,9 @@ impl Serialize for Duration {
 
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -73,7 +110,7 @@ impl JsonSchema for Duration {
         json_schema!({
             "type": "string",
             "maxLength": 32,
-            "pattern": r"^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$",
+            "pattern": r"^(0|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+)$",
         })
     }
 }
@@ -95,9 +132,31 @@ mod tests {
     }
 
     #[rstest]
+    #[case("0", 0)]
+    #[case("1.5h", 5_400_000)]
+    #[case("1m250ms", 60_250)]
+    #[case("5.6s", 5_600)]
+    #[case("99999999999999999999999999999h", 315_360_000_000)]
+    fn reads_fractions_and_caps_at_ten_years(#[case] text: &str, #[case] millis: u128) {
+        assert_eq!(text.parse::<Duration>().unwrap().0.as_millis(), millis);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_can_make_it_panic(text in "[0-9.hmsnu-]{0,40}") {
+            if let Ok(parsed) = text.parse::<Duration>() {
+                proptest::prop_assert_eq!(parsed.to_string().parse::<Duration>().unwrap(), parsed);
+            }
+        }
+    }
+
+    #[rstest]
     #[case("-5s")]
+    #[case("")]
+    #[case(".s")]
     #[case("5")]
     #[case("soon")]
+    #[case("5d")]
     fn refuses_what_is_not_a_length_of_time(#[case] text: &str) {
         assert!(text.parse::<Duration>().unwrap_err().contains("such as 90s"));
     }

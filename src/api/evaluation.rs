@@ -6,7 +6,11 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, Duration, Timestamp, common::SourceRef, slo::SloBody};
+use super::{
+    Condition, Duration, Timestamp,
+    common::{SourceRef, labels},
+    slo::SloBody,
+};
 
 /// One verdict of a quality gate, with every indicator. Its window, objective and queries are fixed before the first
 /// query.
@@ -35,19 +39,29 @@ use super::{Condition, Duration, Timestamp, common::SourceRef, slo::SloBody};
 #[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable: create another Evaluation"))]
 pub struct EvaluationSpec {
     /// The project.
-    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 43),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub project: String,
     /// The stage.
-    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 43),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub stage: String,
     /// The service.
-    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 43),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub service: String,
     /// The run that asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<SourceRef>,
     /// The run's attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub attempt: Option<i32>,
     /// What is measured: from `start` to `end`.
     pub window: Window,
@@ -64,7 +78,7 @@ pub struct EvaluationSpec {
     pub indicators: BTreeMap<String, IndicatorQuery>,
     /// Values for `$LABEL.<key>` in the queries.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 50))]
+    #[schemars(schema_with = "labels")]
     pub labels: BTreeMap<String, String>,
     /// The value for `$DEPLOYMENT` in the queries. Default `primary`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

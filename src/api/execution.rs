@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Condition, Timestamp,
-    common::{Object, SourceRef, any_object},
+    common::{Object, SourceRef, any_object, labels},
     evaluation::{IndicatorQuery, Window},
     jobconfig::{JobAction, Source},
     remediation::{Action, Budget, Mode, OnActionFailure},
@@ -44,18 +44,27 @@ use super::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.project == oldSelf.project && self.stage == oldSelf.stage && self.service == oldSelf.service && self.sequence == oldSelf.sequence && has(self.data) == has(oldSelf.data) && (!has(self.data) || self.data == oldSelf.data)").message("spec is immutable but for spec.control: create another SequenceExecution"),
+    validation = Rule::new("self.project == oldSelf.project && self.stage == oldSelf.stage && self.service == oldSelf.service && self.sequence == oldSelf.sequence && has(self.context) == has(oldSelf.context) && (!has(self.context) || self.context == oldSelf.context) && has(self.triggeredBy) == has(oldSelf.triggeredBy) && (!has(self.triggeredBy) || self.triggeredBy == oldSelf.triggeredBy) && has(self.labels) == has(oldSelf.labels) && (!has(self.labels) || self.labels == oldSelf.labels) && has(self.data) == has(oldSelf.data) && (!has(self.data) || self.data == oldSelf.data)").message("spec is immutable but for spec.control: create another SequenceExecution"),
     validation = Rule::new("!has(oldSelf.control) || oldSelf.control.desired != 'Abort' || (has(self.control) && self.control.desired == 'Abort')").message("an abort can't be taken back: create another SequenceExecution")
 )]
 pub struct SequenceExecutionSpec {
     /// The project: a Shipyard of this namespace.
-    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 43),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub project: String,
     /// The stage.
-    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 43),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub stage: String,
     /// The service.
-    #[schemars(length(min = 1, max = 43), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 43),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
     pub service: String,
     /// The sequence of the stage.
     #[schemars(length(min = 1, max = 63))]
@@ -69,7 +78,7 @@ pub struct SequenceExecutionSpec {
     pub triggered_by: Option<SourceRef>,
     /// Labels that travel with the run: `LABELS_<KEY>` in Jobs, `$LABEL.<key>` in queries.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 50))]
+    #[schemars(schema_with = "labels")]
     pub labels: BTreeMap<String, String>,
     /// The trigger's data, the beginning of the payload; at most 16 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]

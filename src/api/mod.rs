@@ -15,9 +15,7 @@ pub mod shipyard;
 pub mod sli;
 pub mod slo;
 
-pub use common::{
-    Condition, ConfigStatus, LocalRef, Scope, Timestamp, condition_is, set_condition,
-};
+pub use common::{Condition, ConfigStatus, LocalRef, Scope, Timestamp, condition_is, set_condition};
 pub use duration::Duration;
 pub use evaluation::{Evaluation, EvaluationSpec, EvaluationStatus};
 pub use execution::{SequenceExecution, SequenceExecutionSpec, SequenceExecutionStatus};

@@ -25,9 +25,23 @@ use super::{
     derive = "PartialEq",
     doc = "A project: its stages, their sequences and the tasks of each.",
     validation = Rule::new("size(self.metadata.name) <= 43").message("a project's name may have at most 43 characters"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Stages", type_ = "string", json_path = ".spec.stages[*].name"),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1),
+    validation = Rule::new("!self.metadata.name.contains('.')").message("a project's name has no dots"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -55,7 +69,10 @@ pub struct Stage {
 #[serde(rename_all = "camelCase")]
 pub struct Sequence {
     /// A name without dots; `<stage>.<name>` is how triggers name it.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-zA-Z]([-_a-zA-Z0-9]*[a-zA-Z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-zA-Z]([-_a-zA-Z0-9]*[a-zA-Z0-9])?$")
+    )]
     pub name: String,
     /// Which sequences' ends start this one. A rule on the sequence's own end is its retry loop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -108,7 +125,10 @@ pub struct Selector {
 #[serde(rename_all = "camelCase")]
 pub struct Task {
     /// A name without dots. `sh.keptn.event.<name>.triggered` is the event that JobConfigs match.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-zA-Z]([-_a-zA-Z0-9]*[a-zA-Z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-zA-Z]([-_a-zA-Z0-9]*[a-zA-Z0-9])?$")
+    )]
     pub name: String,
     /// How long to wait before this task starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]

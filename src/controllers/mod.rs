@@ -1,5 +1,7 @@
 //! One file per kind: what is watched, and facts -> decide -> effects. Thin.
 
+pub mod definitions;
+
 use std::sync::Arc;
 
 use kube::Client;
@@ -20,6 +22,10 @@ pub struct Context {
 impl Context {
     /// A context on this client.
     pub fn new(client: Client, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { effects: Effects::new(client.clone()), client, clock })
+        Arc::new(Self {
+            effects: Effects::new(client.clone()),
+            client,
+            clock,
+        })
     }
 }

@@ -1,5 +1,9 @@
 //! The labels and annotations that Coxswain sets and reads.
 
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
 /// Annotation: which Job of which execution this is; see [`crate::core::names::JobKey`].
 pub const KEY: &str = "coxswain.dev/key";
 /// Annotation of a service account whose owner lets Jobs use it: `"true"`.
@@ -12,6 +16,10 @@ pub const PROJECT: &str = "coxswain.dev/project";
 pub const STAGE: &str = "coxswain.dev/stage";
 /// Label: the service.
 pub const SERVICE: &str = "coxswain.dev/service";
+/// Label: the ServiceLevelObjective, or [`NO_OBJECTIVE`]; see [`value`].
+pub const OBJECTIVE: &str = "coxswain.dev/objective";
+/// The value of [`OBJECTIVE`] when there is none. No object's name has an underscore.
+pub const NO_OBJECTIVE: &str = "no_objective";
 /// Label: the sequence's task.
 pub const TASK: &str = "coxswain.dev/task";
 /// Label: the attempt, from 1.
@@ -20,3 +28,37 @@ pub const ATTEMPT: &str = "coxswain.dev/attempt";
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY`].
 pub const COXSWAIN: &str = "coxswain";
+
+/// The longest value of a label.
+const VALUE_MAX: usize = 63;
+
+/// An object's name as a label's value. Names may be longer than values: those are cut, with a hash in place of the
+/// rest, so that two names never become one value.
+pub fn value(name: &str) -> String {
+    if name.len() <= VALUE_MAX {
+        return name.to_owned();
+    }
+    let mut hash = String::new();
+    for byte in Sha256::digest(name).iter().take(5) {
+        let _ = write!(hash, "{byte:02x}");
+    }
+    let room = VALUE_MAX - hash.len() - 1;
+    let end = (0..=room).rev().find(|i| name.is_char_boundary(*i)).unwrap_or(0);
+    format!("{}-{hash}", &name[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_becomes_a_value_of_its_own() {
+        assert_eq!(value("checkout"), "checkout");
+        let (a, b) = (
+            value(&format!("{}a", "x".repeat(80))),
+            value(&format!("{}b", "x".repeat(80))),
+        );
+        assert_eq!((a.len(), b.len()), (63, 63));
+        assert_ne!(a, b);
+    }
+}

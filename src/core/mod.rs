@@ -1,5 +1,6 @@
 //! Every decision, pure: facts and `now` in, a decision out.
 
+pub mod definitions;
 pub mod event;
 pub mod invalid;
 pub mod jobs;
@@ -7,5 +8,6 @@ pub mod jsonpath;
 pub mod labels;
 pub mod names;
 pub mod payload;
+pub mod place;
 
 pub use invalid::Invalid;

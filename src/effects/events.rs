@@ -32,12 +32,22 @@ pub struct Note {
 impl Note {
     /// Something that went as it should.
     pub fn normal(reason: &'static str, key: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { reason, key: key.into(), text: text.into(), warning: false }
+        Self {
+            reason,
+            key: key.into(),
+            text: text.into(),
+            warning: false,
+        }
     }
 
     /// Something that somebody should look at.
     pub fn warning(reason: &'static str, key: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { reason, key: key.into(), text: text.into(), warning: true }
+        Self {
+            reason,
+            key: key.into(),
+            text: text.into(),
+            warning: true,
+        }
     }
 }
 
@@ -63,7 +73,9 @@ impl Events {
                     Ok(Err(error)) => {
                         tracing::warn!(%error, event = event.metadata.name, "could not publish an Event");
                     }
-                    Err(_) => tracing::warn!(event = event.metadata.name, "publishing an Event took too long"),
+                    Err(_) => {
+                        tracing::warn!(event = event.metadata.name, "publishing an Event took too long")
+                    }
                 }
             }
         });
@@ -96,7 +108,10 @@ where
     let short: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let mut text = note.text;
     if text.len() > NOTE_MAX {
-        let end = (0..=NOTE_MAX).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+        let end = (0..=NOTE_MAX)
+            .rev()
+            .find(|i| text.is_char_boundary(*i))
+            .unwrap_or(0);
         text.truncate(end);
     }
     Event {

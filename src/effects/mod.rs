@@ -99,7 +99,12 @@ impl Effects {
     {
         let api = self.api::<K>(object);
         let name = object.name_any();
-        bounded("write status of", object, api.replace_status(&name, &PostParams::default(), object)).await
+        bounded(
+            "write status of",
+            object,
+            api.replace_status(&name, &PostParams::default(), object),
+        )
+        .await
     }
 
     /// Creates `object`; a name that is taken is not an error but an answer.
@@ -111,11 +116,12 @@ impl Effects {
         let api = self.api::<K>(object);
         let created = bounded("create", object, api.create(&PostParams::default(), object)).await;
         match created {
-            Err(Error::Api { ref source, .. })
-                if matches!(source.as_ref(), kube::Error::Api(s) if s.is_already_exists()) =>
+            Err(Error::Api { ref source, .. }) if matches!(source.as_ref(), kube::Error::Api(s) if s.is_already_exists()) =>
             {
                 let name = object.name_any();
-                bounded("create", object, api.get(&name)).await.map(Created::Existed)
+                bounded("create", object, api.get(&name))
+                    .await
+                    .map(Created::Existed)
             }
             other => other.map(Created::New),
         }
@@ -130,7 +136,10 @@ impl Effects {
         let api = Api::<K>::namespaced(self.client.clone(), namespace);
         let params = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),
-            preconditions: uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            preconditions: uid.map(|uid| Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            }),
             ..DeleteParams::default()
         };
         let kind = K::kind(&K::DynamicType::default()).into_owned();
@@ -138,10 +147,17 @@ impl Effects {
         match tokio::time::timeout(REQUEST_TIMEOUT, api.delete(name, &params)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(kube::Error::Api(s))) if s.is_not_found() || s.is_conflict() => Ok(()),
-            Ok(Err(source)) => {
-                Err(Error::Api { verb: "delete", kind, name: label, source: Box::new(source) })
-            }
-            Err(_) => Err(Error::Timeout { verb: "delete", kind, name: label }),
+            Ok(Err(source)) => Err(Error::Api {
+                verb: "delete",
+                kind,
+                name: label,
+                source: Box::new(source),
+            }),
+            Err(_) => Err(Error::Timeout {
+                verb: "delete",
+                kind,
+                name: label,
+            }),
         }
     }
 
@@ -167,7 +183,16 @@ where
     let name = || format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any());
     match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(source)) => Err(Error::Api { verb, kind: kind(), name: name(), source: Box::new(source) }),
-        Err(_) => Err(Error::Timeout { verb, kind: kind(), name: name() }),
+        Ok(Err(source)) => Err(Error::Api {
+            verb,
+            kind: kind(),
+            name: name(),
+            source: Box::new(source),
+        }),
+        Err(_) => Err(Error::Timeout {
+            verb,
+            kind: kind(),
+            name: name(),
+        }),
     }
 }

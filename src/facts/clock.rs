@@ -20,7 +20,10 @@ pub enum Clock {
 impl Clock {
     /// A clock that shows `base` now and runs with tokio's.
     pub fn tokio(base: Timestamp) -> Self {
-        Self::Tokio { base, origin: Instant::now() }
+        Self::Tokio {
+            base,
+            origin: Instant::now(),
+        }
     }
 
     /// The time, to the microsecond: what the API server keeps.

@@ -1,0 +1,74 @@
+#!/bin/sh
+# Builds the "cluster" program and prints its path, which is the only line on stdout.
+#
+# The binary is kept outside of the source tree, in a directory named after a hash of its sources: when they have not
+# changed, this returns at once. GOFLAGS, GOPROXY and the like are the caller's.
+set -eu
+
+kubernetes=v1.34.4 # must be what go.mod requires
+
+say() { printf '%s\n' "$*" >&2; }
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+cd "$here"
+
+if [ -z "${COXSWAIN_CACHE:-}" ]; then
+	COXSWAIN_CACHE=${XDG_CACHE_HOME:-${HOME:?set HOME, XDG_CACHE_HOME or COXSWAIN_CACHE}/.cache}/coxswain
+fi
+
+hash=$(
+	find . -type f \( -name '*.go' ! -name '*_test.go' -o -name go.mod -o -name go.sum -o -name build.sh \) -print |
+		LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c1-16
+)
+directory=$COXSWAIN_CACHE/cluster-$hash
+binary=$directory/cluster
+
+if [ -x "$binary" ]; then
+	printf '%s\n' "$binary"
+	exit 0
+fi
+
+if ! command -v go >/dev/null 2>&1; then
+	say "build.sh: there is no \"go\" in PATH."
+	say "Install Go 1.24 or newer from https://go.dev/dl/, or run $here/install-deps.sh as root (Debian, Ubuntu)."
+	exit 1
+fi
+needed=$(sed -n 's/^go //p' go.mod)
+# "go version" runs in this module, so a go >= 1.21 has already fetched a newer toolchain for it if it had to and could.
+if ! version=$(go version 2>&1); then
+	say "$version"
+	say "build.sh: this go cannot build for go $needed. Install Go $needed or newer from https://go.dev/dl/, or let Go >= 1.21"
+	say "fetch it: unset GOTOOLCHAIN or set GOTOOLCHAIN=auto."
+	exit 1
+fi
+
+mkdir -p "$COXSWAIN_CACHE"
+# One build at a time: a second caller would only take the processor from the first, and then finds its result.
+exec 9>"$COXSWAIN_CACHE/cluster.lock"
+if ! flock -n 9; then
+	say "build.sh: another build is running: waiting for it"
+	flock 9
+fi
+if [ -x "$binary" ]; then
+	printf '%s\n' "$binary"
+	exit 0
+fi
+
+say "build.sh: building Kubernetes $kubernetes and the cluster program with $version"
+say "build.sh: the first build takes 5 to 10 minutes on two cores, and 5 GB for Go's caches; later ones take seconds"
+rm -rf "$directory".new
+mkdir "$directory".new
+stamp="-X k8s.io/component-base/version.gitVersion=$kubernetes"
+stamp="$stamp -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34"
+stamp="$stamp -X k8s.io/component-base/version.gitTreeState=clean"
+began=$(date +%s)
+CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $stamp" -o "$directory".new/cluster . >&2
+CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$directory".new/pause ./pause >&2
+say "build.sh: built in $(($(date +%s) - began)) s"
+rm -rf "$directory"
+mv "$directory".new "$directory"
+
+# Binaries of older sources; one that is in use goes on, because its file lives until it ends.
+find "$COXSWAIN_CACHE" -maxdepth 1 -type d -name 'cluster-*' ! -name "cluster-$hash" -mtime +7 -exec rm -rf {} +
+
+printf '%s\n' "$binary"

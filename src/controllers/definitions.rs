@@ -1,0 +1,158 @@
+//! Says of every definition whether it is in force.
+//!
+//! The verdict on one object depends on its twins (of two with the same scope the older wins), so what is looked at is
+//! always all of one kind in one namespace.
+
+use std::{collections::BTreeSet, fmt::Debug, pin::pin, sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream};
+use kube::{
+    Resource, ResourceExt,
+    core::{NamespaceResourceScope, object::HasStatus},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    api::ConfigStatus,
+    core::definitions::verdict::{self, Definition, Verdict},
+    effects::events::Note,
+    facts::stores::{Cache, Change, Definitions, Kind},
+};
+
+use super::Context;
+
+/// So many changes are taken together.
+const BATCH: usize = 256;
+/// So many statuses are written at once.
+const WRITES: usize = 8;
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_LAST: Duration = Duration::from_secs(60);
+
+/// All of one kind in one namespace.
+type Group = (Kind, String);
+
+/// Keeps `Ready` of every definition true to the facts, until it is dropped.
+pub async fn run(context: Arc<Context>, definitions: Definitions) {
+    let mut changes = pin!(definitions.changes().ready_chunks(BATCH));
+    if definitions.wait_until_ready().await.is_err() {
+        return;
+    }
+    let mut dirty: BTreeSet<Group> = affected(&definitions, &Change::All).collect();
+    let mut wait = RETRY_FIRST;
+    loop {
+        let failed = settle_all(&context, &definitions, std::mem::take(&mut dirty)).await;
+        wait = if failed.is_empty() {
+            RETRY_FIRST
+        } else {
+            (wait * 2).min(RETRY_LAST)
+        };
+        let retry = Instant::now() + wait;
+        tokio::select! {
+            batch = changes.next() => match batch {
+                Some(batch) => dirty = batch.iter().flat_map(|change| affected(&definitions, change)).collect(),
+                None => return,
+            },
+            () = sleep_until(retry), if !failed.is_empty() => {}
+        }
+        // What failed is tried again with whatever comes first: the next change, or the end of the wait.
+        dirty.extend(failed);
+    }
+}
+
+fn affected(definitions: &Definitions, change: &Change) -> Box<dyn Iterator<Item = Group>> {
+    let of_kind = |kind: Kind| {
+        let namespaces = match kind {
+            Kind::Shipyard => definitions.shipyards.namespaces(),
+            Kind::Remediation => definitions.remediations.namespaces(),
+            Kind::JobConfig => definitions.job_configs.namespaces(),
+            Kind::Objective => definitions.objectives.namespaces(),
+            Kind::Indicator => definitions.indicators.namespaces(),
+            Kind::Provider => definitions.providers.namespaces(),
+        };
+        namespaces.into_iter().map(move |namespace| (kind, namespace))
+    };
+    match change {
+        Change::One { kind, namespace, .. } => Box::new(std::iter::once((*kind, namespace.clone()))),
+        Change::Kind(kind) => Box::new(of_kind(*kind)),
+        Change::All => {
+            let all: Vec<Group> = Kind::ALL.into_iter().flat_map(of_kind).collect();
+            Box::new(all.into_iter())
+        }
+    }
+}
+
+/// Writes the statuses that are not as they should be, and gives back the groups in which a write failed.
+async fn settle_all(context: &Context, definitions: &Definitions, dirty: BTreeSet<Group>) -> Vec<Group> {
+    let mut failed = Vec::new();
+    for (kind, namespace) in dirty {
+        let settled = match kind {
+            Kind::Shipyard => settle(context, &definitions.shipyards, &namespace).await,
+            Kind::Remediation => settle(context, &definitions.remediations, &namespace).await,
+            Kind::JobConfig => settle(context, &definitions.job_configs, &namespace).await,
+            Kind::Objective => settle(context, &definitions.objectives, &namespace).await,
+            Kind::Indicator => settle(context, &definitions.indicators, &namespace).await,
+            Kind::Provider => settle(context, &definitions.providers, &namespace).await,
+        };
+        if !settled {
+            failed.push((kind, namespace));
+        }
+    }
+    failed
+}
+
+/// Whether every status of the group is written, or soon looked at again because its object has changed.
+async fn settle<K>(context: &Context, cache: &Cache<K>, namespace: &str) -> bool
+where
+    K: Definition
+        + Resource<Scope = NamespaceResourceScope>
+        + HasStatus<Status = ConfigStatus>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Serialize
+        + 'static,
+{
+    let objects = cache.of(namespace);
+    let verdicts = verdict::judge(&objects);
+    let writes = objects.iter().zip(verdicts).filter_map(|(object, verdict)| {
+        let now = context.clock.now();
+        let status = verdict::status(object.status(), object.meta().generation, &verdict, now);
+        (object.status() != Some(&status)).then(|| write(context, object, status, verdict))
+    });
+    let results: Vec<bool> = stream::iter(writes).buffer_unordered(WRITES).collect().await;
+    results.into_iter().all(|written| written)
+}
+
+async fn write<K>(context: &Context, object: &Arc<K>, status: ConfigStatus, verdict: Verdict) -> bool
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + HasStatus<Status = ConfigStatus>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Serialize,
+{
+    let mut wanted = object.as_ref().clone();
+    *wanted.status_mut() = Some(status);
+    match context.effects.write_status(&wanted).await {
+        Ok(written) => {
+            if verdict != Verdict::Valid {
+                let key = format!("{:?}/{}", written.meta().generation, verdict.message());
+                let note = Note::warning(verdict.reason(), key, verdict.message());
+                context
+                    .effects
+                    .events
+                    .tell(&written, context.clock.now(), vec![note]);
+            }
+            true
+        }
+        // The newer object is on its way, or its deletion.
+        Err(error) if error.is_conflict() || error.is_not_found() => true,
+        Err(error) => {
+            let kind = K::kind(&());
+            tracing::warn!(%error, %kind, name = object.name_any(), "could not say whether the object is in force");
+            false
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Which definitions are in force for a place.
+//!
+//! Every function takes the objects of one namespace. Service, then stage, then project: the most specific object wins
+//! as a whole; of equally specific ones the older. An object that is not valid does not come into force.
+
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+
+use kube::{Resource, ResourceExt};
+
+use crate::{
+    api::{
+        JobConfig, MetricsProvider, Remediation, Scope, ServiceLevelIndicator, ServiceLevelObjective,
+        Shipyard,
+        evaluation::IndicatorQuery,
+        execution::PinnedJobConfig,
+        shipyard::{Sequence, Stage, Task},
+    },
+    core::place::Place,
+};
+
+use super::{nearest::hint, verdict::Definition};
+
+/// The sequence that every stage has, with the one task of the same name.
+pub const EVALUATION: &str = "evaluation";
+
+/// Something that a run needs is not there, or not usable.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Missing {
+    /// Why, in a CamelCase word: `ShipyardNotFound`, `ShipyardInvalid`, `StageNotFound`, `SequenceNotFound`.
+    pub reason: &'static str,
+    /// A sentence for people, with the nearest known name.
+    pub message: String,
+}
+
+/// The sequence of a project's stage. A stage without a sequence `evaluation` has the one that every stage has.
+pub fn sequence<'a>(
+    shipyards: &'a [Arc<Shipyard>],
+    project: &str,
+    stage: &str,
+    sequence: &str,
+) -> Result<(&'a Arc<Shipyard>, Cow<'a, Sequence>), Missing> {
+    let Some(shipyard) = shipyards
+        .iter()
+        .find(|s| s.metadata.name.as_deref() == Some(project))
+    else {
+        let known = shipyards.iter().filter_map(|s| s.metadata.name.as_deref());
+        let message = format!(
+            "no Shipyard {project:?} in this namespace{}",
+            hint(project, known)
+        );
+        return Err(Missing {
+            reason: "ShipyardNotFound",
+            message,
+        });
+    };
+    if let Some(first) = shipyard.mistakes().first() {
+        let message = format!("Shipyard {project} is not valid: {first}");
+        return Err(Missing {
+            reason: "ShipyardInvalid",
+            message,
+        });
+    }
+    let Some(found) = shipyard.spec.stages.iter().find(|s| s.name == stage) else {
+        let known = shipyard.spec.stages.iter().map(|s| s.name.as_str());
+        let message = format!("no stage {stage:?} in Shipyard {project}{}", hint(stage, known));
+        return Err(Missing {
+            reason: "StageNotFound",
+            message,
+        });
+    };
+    match sequence_of(found, sequence) {
+        Some(sequence) => Ok((shipyard, sequence)),
+        None => {
+            let known = sequence_names(found);
+            let message = format!(
+                "no sequence {sequence:?} in stage {stage} of Shipyard {project}{}",
+                hint(sequence, known.iter().copied())
+            );
+            Err(Missing {
+                reason: "SequenceNotFound",
+                message,
+            })
+        }
+    }
+}
+
+/// A stage's sequence of this name, also the one that every stage has.
+pub(super) fn sequence_of<'a>(stage: &'a Stage, name: &str) -> Option<Cow<'a, Sequence>> {
+    match stage.sequences.iter().find(|s| s.name == name) {
+        Some(written) => Some(Cow::Borrowed(written)),
+        None if name == EVALUATION => Some(Cow::Owned(Sequence {
+            name: EVALUATION.to_owned(),
+            tasks: vec![Task {
+                name: EVALUATION.to_owned(),
+                ..Task::default()
+            }],
+            ..Sequence::default()
+        })),
+        None => None,
+    }
+}
+
+/// The names of a stage's sequences, with the one that every stage has.
+pub(super) fn sequence_names(stage: &Stage) -> Vec<&str> {
+    let mut names: Vec<&str> = stage.sequences.iter().map(|s| s.name.as_str()).collect();
+    if !names.contains(&EVALUATION) {
+        names.push(EVALUATION);
+    }
+    names
+}
+
+/// The Remediation in force for a place.
+pub fn remediation(list: &[Arc<Remediation>], place: &Place) -> Option<Arc<Remediation>> {
+    most_specific(list, place)
+}
+
+/// The ServiceLevelObjective in force for a place.
+pub fn objective(list: &[Arc<ServiceLevelObjective>], place: &Place) -> Option<Arc<ServiceLevelObjective>> {
+    most_specific(list, place)
+}
+
+/// The queries of the indicators that are needed, by name; a name that no object has is absent. Queries merge project
+/// -> stage -> service. The provider is the one that the object names, else the only one of the namespace, else empty.
+pub fn indicators(
+    slis: &[Arc<ServiceLevelIndicator>],
+    providers: &[Arc<MetricsProvider>],
+    place: &Place,
+    needed: &[&str],
+) -> BTreeMap<String, IndicatorQuery> {
+    let mut in_force = applying(slis, place);
+    in_force.retain(|(_, sli)| sli.mistakes().is_empty());
+    in_force.dedup_by_key(|(specificity, _)| *specificity);
+    let only = only_provider(providers);
+    let mut queries = BTreeMap::new();
+    for (_, sli) in in_force.iter().rev() {
+        let provider = sli
+            .spec
+            .provider
+            .as_ref()
+            .map_or_else(|| only.clone(), |p| p.name.clone());
+        for (name, query) in &sli.spec.indicators {
+            if needed.contains(&name.as_str()) {
+                let query = IndicatorQuery {
+                    query: query.clone(),
+                    provider: provider.clone(),
+                };
+                queries.insert(name.clone(), query);
+            }
+        }
+    }
+    queries
+}
+
+/// The name of the one provider that is usable; of the one that there is, when it isn't, so that it is named in what
+/// follows; else nothing.
+fn only_provider(providers: &[Arc<MetricsProvider>]) -> String {
+    let usable: Vec<_> = providers.iter().filter(|p| p.mistakes().is_empty()).collect();
+    match (usable.as_slice(), providers) {
+        ([one], _) => one.name_any(),
+        ([], [one]) => one.name_any(),
+        _ => String::new(),
+    }
+}
+
+/// Every JobConfig that applies to a place and answers one of the tasks: the most specific first, of equally specific
+/// ones (which add up) the older first. Of each only the actions with an event of one of the tasks. `keys` is left
+/// empty.
+pub fn job_configs(list: &[Arc<JobConfig>], place: &Place, task_names: &[&str]) -> Vec<PinnedJobConfig> {
+    let events: Vec<String> = task_names.iter().map(|task| triggered(task)).collect();
+    applying(list, place)
+        .into_iter()
+        .filter(|(_, config)| config.mistakes().is_empty())
+        .filter_map(|(specificity, config)| {
+            let actions: Vec<_> = config
+                .spec
+                .actions
+                .iter()
+                .filter(|action| {
+                    action
+                        .events
+                        .iter()
+                        .any(|f| events.iter().any(|e| fits(&f.name, e)))
+                })
+                .cloned()
+                .collect();
+            (!actions.is_empty()).then(|| PinnedJobConfig {
+                name: config.name_any(),
+                specificity,
+                actions,
+                sources: config.spec.sources.clone(),
+                keys: BTreeMap::new(),
+            })
+        })
+        .collect()
+}
+
+/// The event with which a task starts.
+pub fn triggered(task: &str) -> String {
+    format!("sh.keptn.event.{task}.triggered")
+}
+
+/// Whether an event's type fits a pattern in which `*` stands for any characters.
+pub fn fits(pattern: &str, event: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else {
+        return pattern == event;
+    };
+    let Some(mut left) = event.strip_prefix(head) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let tail = parts.pop().unwrap_or_default();
+    for part in parts {
+        match left.find(part) {
+            Some(at) => left = &left[at + part.len()..],
+            None => return false,
+        }
+    }
+    left.len() >= tail.len() && left.ends_with(tail)
+}
+
+/// How specific a scope is, if it covers the place: 0 project, 1 stage, 2 service without a stage, 3 service.
+pub fn specificity(scope: &Scope, place: &Place) -> Option<i32> {
+    let covers = |part: &Option<String>, name: &str| part.as_deref().is_none_or(|p| p == name);
+    let covered = scope.project == place.project()
+        && covers(&scope.stage, place.stage())
+        && covers(&scope.service, place.service());
+    covered.then(|| i32::from(scope.stage.is_some()) + 2 * i32::from(scope.service.is_some()))
+}
+
+/// A key that puts the older object first; the name decides between those of one second.
+pub fn age<K: Resource>(object: &K) -> impl Ord + use<K> {
+    let created = object.meta().creation_timestamp.as_ref().map(|t| t.0);
+    (created.is_none(), created, object.name_any())
+}
+
+/// The objects that cover the place with their specificity: the most specific first, then the older.
+fn applying<'a, K: Definition>(list: &'a [Arc<K>], place: &Place) -> Vec<(i32, &'a Arc<K>)> {
+    let covers = |object: &'a Arc<K>| Some((specificity(object.scope()?, place)?, object));
+    let mut found: Vec<_> = list.iter().filter_map(covers).collect();
+    found.sort_by_cached_key(|(specificity, object)| (std::cmp::Reverse(*specificity), age(object.as_ref())));
+    found
+}
+
+fn most_specific<K: Definition>(list: &[Arc<K>], place: &Place) -> Option<Arc<K>> {
+    applying(list, place)
+        .into_iter()
+        .map(|(_, object)| object)
+        .find(|o| o.mistakes().is_empty())
+        .cloned()
+}

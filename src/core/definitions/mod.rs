@@ -1,0 +1,10 @@
+//! What users define: which objects are in force for a place, and what is wrong with those that are not.
+
+pub mod lookup;
+#[cfg(test)]
+mod lookup_tests;
+pub mod nearest;
+pub mod validate;
+pub mod verdict;
+
+pub use lookup::{Missing, indicators, job_configs, objective, remediation, sequence};

@@ -1,0 +1,41 @@
+//! What is wrong with a definition that one element does not show by itself. The API server has refused the rest.
+
+mod provider;
+mod remediation;
+mod shipyard;
+#[cfg(test)]
+mod shipyard_tests;
+
+use crate::{
+    api::{JobConfig, ServiceLevelIndicator, ServiceLevelObjective},
+    core::Invalid,
+};
+
+pub use provider::metrics_provider;
+pub use remediation::remediation;
+pub use shipyard::shipyard;
+
+/// What is wrong with a JobConfig; empty when all is well.
+pub fn job_config(_: &JobConfig) -> Vec<Invalid> {
+    Vec::new()
+}
+
+/// What is wrong with a ServiceLevelObjective; empty when all is well.
+pub fn objective(_: &ServiceLevelObjective) -> Vec<Invalid> {
+    Vec::new()
+}
+
+/// What is wrong with a ServiceLevelIndicator; empty when all is well.
+pub fn indicator(sli: &ServiceLevelIndicator) -> Vec<Invalid> {
+    sli.spec
+        .indicators
+        .iter()
+        .filter(|(_, query)| query.trim().is_empty())
+        .map(|(name, _)| {
+            Invalid::new(
+                format!("spec.indicators[{name:?}]"),
+                "the query is empty; write one",
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,312 @@
+//! The definitions of the cluster, cached: one watch a kind, for every controller.
+
+use std::{fmt::Debug, sync::Arc};
+
+use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, stream};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::NamespaceResourceScope,
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, Store, store::Writer},
+        watcher::{self, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use crate::api::{
+    JobConfig, MetricsProvider, Remediation, ServiceLevelIndicator, ServiceLevelObjective, Shipyard,
+};
+
+use super::guarded::Guarded;
+
+/// Watches are renewed after so many seconds: some load balancers drop a connection that is silent for longer.
+pub const WATCH_SECONDS: u32 = 180;
+/// A reader that is further behind is told to look at everything.
+const CHANGES_KEPT: usize = 1024;
+
+/// A kind of definition.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Kind {
+    /// `Shipyard`
+    Shipyard,
+    /// `Remediation`
+    Remediation,
+    /// `JobConfig`
+    JobConfig,
+    /// `ServiceLevelObjective`
+    Objective,
+    /// `ServiceLevelIndicator`
+    Indicator,
+    /// `MetricsProvider`
+    Provider,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::Shipyard,
+        Self::Remediation,
+        Self::JobConfig,
+        Self::Objective,
+        Self::Indicator,
+        Self::Provider,
+    ];
+}
+
+/// Something in the caches changed. It is there when this is read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// Perhaps everything of the kind: a watch has begun anew.
+    Kind(Kind),
+    /// Perhaps everything: this reader was too slow to be told each.
+    All,
+    /// One object was created, changed or deleted.
+    One {
+        /// Its kind.
+        kind: Kind,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// A watch has ended for good: the operator is stopping.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the definitions are no longer watched, because the operator is stopping")]
+pub struct Stopped;
+
+/// The objects of one kind.
+pub struct Cache<K: Resource + Clone + 'static>
+where
+    K::DynamicType: Eq + std::hash::Hash + Clone,
+{
+    store: Store<Guarded<K>>,
+}
+
+impl<K> Clone for Cache<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    fn clone(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+        }
+    }
+}
+
+impl<K> Cache<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + 'static,
+{
+    /// The readable objects of a namespace, in no particular order.
+    pub fn of(&self, namespace: &str) -> Vec<Arc<K>> {
+        self.store
+            .state_filter(|object| object.meta().namespace.as_deref() == Some(namespace))
+            .iter()
+            .filter_map(|object| object.readable())
+            .collect()
+    }
+
+    /// The object of this name, if there is one that can be read.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        self.store
+            .get(&reflector::ObjectRef::new(name).within(namespace))?
+            .readable()
+    }
+
+    /// The namespaces that have an object of this kind, each once.
+    pub fn namespaces(&self) -> std::collections::BTreeSet<String> {
+        self.store
+            .state()
+            .iter()
+            .filter_map(|object| object.namespace())
+            .collect()
+    }
+}
+
+/// The definitions of one namespace at one time.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Projects.
+    pub shipyards: Vec<Arc<Shipyard>>,
+    /// Actions for problems.
+    pub remediations: Vec<Arc<Remediation>>,
+    /// Jobs for events.
+    pub job_configs: Vec<Arc<JobConfig>>,
+    /// Quality gates.
+    pub objectives: Vec<Arc<ServiceLevelObjective>>,
+    /// Queries.
+    pub indicators: Vec<Arc<ServiceLevelIndicator>>,
+    /// Where queries are answered.
+    pub providers: Vec<Arc<MetricsProvider>>,
+}
+
+/// The definitions of the cluster, or of the one namespace that is watched.
+#[derive(Clone)]
+pub struct Definitions {
+    /// Projects.
+    pub shipyards: Cache<Shipyard>,
+    /// Actions for problems.
+    pub remediations: Cache<Remediation>,
+    /// Jobs for events.
+    pub job_configs: Cache<JobConfig>,
+    /// Quality gates.
+    pub objectives: Cache<ServiceLevelObjective>,
+    /// Queries.
+    pub indicators: Cache<ServiceLevelIndicator>,
+    /// Where queries are answered.
+    pub providers: Cache<MetricsProvider>,
+    changes: broadcast::Sender<Change>,
+}
+
+impl Definitions {
+    /// The caches, and the work that fills them and keeps them up to date until it is dropped. With a namespace only that
+    /// one is watched.
+    pub fn start(client: &Client, namespace: Option<&str>) -> (Self, BoxFuture<'static, ()>) {
+        let (changes, _) = broadcast::channel(CHANGES_KEPT);
+        let (shipyards, one) = watch(client, namespace, Kind::Shipyard, &changes);
+        let (remediations, two) = watch(client, namespace, Kind::Remediation, &changes);
+        let (job_configs, three) = watch(client, namespace, Kind::JobConfig, &changes);
+        let (objectives, four) = watch(client, namespace, Kind::Objective, &changes);
+        let (indicators, five) = watch(client, namespace, Kind::Indicator, &changes);
+        let (providers, six) = watch(client, namespace, Kind::Provider, &changes);
+        let definitions = Self {
+            shipyards,
+            remediations,
+            job_configs,
+            objectives,
+            indicators,
+            providers,
+            changes,
+        };
+        let work = futures::future::join_all([one, two, three, four, five, six]).map(|_| ());
+        (definitions, work.boxed())
+    }
+
+    /// What is defined in a namespace now.
+    pub fn of(&self, namespace: &str) -> Snapshot {
+        Snapshot {
+            shipyards: self.shipyards.of(namespace),
+            remediations: self.remediations.of(namespace),
+            job_configs: self.job_configs.of(namespace),
+            objectives: self.objectives.of(namespace),
+            indicators: self.indicators.of(namespace),
+            providers: self.providers.of(namespace),
+        }
+    }
+
+    /// Waits until every kind has been listed once. Until then nothing may be concluded from an object's absence.
+    pub async fn wait_until_ready(&self) -> Result<(), Stopped> {
+        let ready = tokio::join!(
+            self.shipyards.store.wait_until_ready(),
+            self.remediations.store.wait_until_ready(),
+            self.job_configs.store.wait_until_ready(),
+            self.objectives.store.wait_until_ready(),
+            self.indicators.store.wait_until_ready(),
+            self.providers.store.wait_until_ready(),
+        );
+        let all = [ready.0, ready.1, ready.2, ready.3, ready.4, ready.5];
+        if all.iter().all(Result::is_ok) {
+            Ok(())
+        } else {
+            Err(Stopped)
+        }
+    }
+
+    /// Every change from now on. A reader that falls behind is told [`Change::All`] in place of what it missed.
+    pub fn changes(&self) -> impl Stream<Item = Change> + Send + 'static {
+        stream::unfold(self.changes.subscribe(), |mut receiver| async move {
+            match receiver.recv().await {
+                Ok(change) => Some((change, receiver)),
+                Err(RecvError::Lagged(_)) => Some((Change::All, receiver)),
+                Err(RecvError::Closed) => None,
+            }
+        })
+    }
+}
+
+fn watch<K>(
+    client: &Client,
+    namespace: Option<&str>,
+    kind: Kind,
+    changes: &broadcast::Sender<Change>,
+) -> (Cache<K>, BoxFuture<'static, ()>)
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    let api: Api<Guarded<K>> = match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let (store, writer) = reflector::store();
+    (Cache { store }, keep(api, writer, kind, changes.clone()).boxed())
+}
+
+/// Keeps one store up to date, and says after each change that it is there.
+async fn keep<K>(
+    api: Api<Guarded<K>>,
+    writer: Writer<Guarded<K>>,
+    kind: Kind,
+    changes: broadcast::Sender<Change>,
+) where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    let events = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
+        .modify(|object| object.meta_mut().managed_fields = None)
+        .default_backoff()
+        .reflect(writer);
+    let mut events = std::pin::pin!(events);
+    while let Some(event) = events.next().await {
+        let change = match event {
+            Ok(watcher::Event::InitDone) => Change::Kind(kind),
+            Ok(watcher::Event::Apply(object)) => {
+                complain(&object);
+                one(kind, &object)
+            }
+            Ok(watcher::Event::Delete(object)) => one(kind, &object),
+            Ok(watcher::Event::InitApply(object)) => {
+                complain(&object);
+                continue;
+            }
+            Ok(watcher::Event::Init) => continue,
+            Err(error) => {
+                let kind = K::kind(&());
+                tracing::warn!(%error, %kind, "can't watch; trying again. Is the CRD installed, and may Coxswain read it?");
+                continue;
+            }
+        };
+        // Nobody listening is fine: the store is what counts.
+        let _ = changes.send(change);
+    }
+}
+
+fn one<K: Resource<DynamicType = ()> + Clone>(kind: Kind, object: &Guarded<K>) -> Change {
+    Change::One {
+        kind,
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+    }
+}
+
+fn complain<K: Resource<DynamicType = ()> + Clone>(object: &Guarded<K>) {
+    if let Err(invalid) = &object.0 {
+        let kind = K::kind(&());
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        tracing::warn!(%kind, namespace, name, error = invalid.error, "this object can't be read; it is left out");
+    }
+}
