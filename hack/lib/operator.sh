@@ -18,7 +18,7 @@ use_cluster() {
 	"$tool" up --name "$cluster_name" >&2
 	KUBECONFIG=$("$tool" kubeconfig --name "$cluster_name")
 	export KUBECONFIG
-	kubectl=("$tool" kubectl --name "$cluster_name" --)
+	kubectl=("$tool" --name "$cluster_name" kubectl)
 }
 
 # load_images TAR...: into our own cluster; for another one COXSWAIN_LOAD_IMAGE is the command that takes a tar.

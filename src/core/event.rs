@@ -5,13 +5,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     api::{SequenceExecution, common::Object, shipyard::Task},
-    core::payload,
+    core::{definitions::lookup::triggered as triggered_type, payload},
 };
-
-/// The type of the event that starts a task: `sh.keptn.event.<task>.triggered`.
-pub fn event_type(task: &str) -> String {
-    format!("sh.keptn.event.{task}.triggered")
-}
 
 /// The event that starts a task, as a CloudEvent. It follows from its arguments alone, so that it is the same after a
 /// restart; `time` is when the task's start was recorded.
@@ -26,7 +21,7 @@ pub fn triggered(
     let uid = execution.metadata.uid.as_deref().unwrap_or_default();
     json!({
         "specversion": "1.0",
-        "type": event_type(&task.name),
+        "type": triggered_type(&task.name),
         "id": id(uid, attempt, task_index),
         "source": "coxswain",
         "time": time.to_string(),
