@@ -37,9 +37,8 @@ load_images() {
 
 # install_operator: CRDs, RBAC and the Deployment, as config/default has them; waits until it is ready.
 install_operator() {
-	"${kubectl[@]}" apply --server-side -f "$repo/crds" >&2
+	"${kubectl[@]}" apply --server-side -k "$repo/config/default" >&2
 	"${kubectl[@]}" wait --for=condition=Established --timeout=60s -f "$repo/crds" >&2
-	"${kubectl[@]}" apply -k "$repo/config/default" >&2
 	"${kubectl[@]}" -n coxswain-system rollout restart deployment/coxswain >&2
 	"${kubectl[@]}" -n coxswain-system rollout status deployment/coxswain --timeout=120s >&2
 }
