@@ -72,7 +72,26 @@ mod tests {
 
     #[test]
     fn an_event_is_the_same_whenever_it_is_made() {
-        insta::assert_json_snapshot!(event_of(1), @"");
+        insta::assert_json_snapshot!(event_of(1), @r#"
+        {
+          "data": {
+            "action": {
+              "action": "scale",
+              "value": "2"
+            },
+            "project": "fulltour",
+            "service": "helloservice",
+            "stage": "production"
+          },
+          "datacontenttype": "application/json",
+          "id": "9281ddf3-304a-84d7-939f-e9b2876e4867",
+          "shkeptncontext": "5f1c2d3e-0000-4000-8000-000000000001",
+          "source": "coxswain",
+          "specversion": "1.0",
+          "time": "2026-05-04T03:02:01Z",
+          "type": "sh.keptn.event.action.triggered"
+        }
+        "#);
         assert_eq!(event_of(1), event_of(1));
         assert_ne!(event_of(1)["id"], event_of(2)["id"]);
     }

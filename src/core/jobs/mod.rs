@@ -1,10 +1,14 @@
 //! Event -> matching actions -> Jobs -> results.
 
 pub mod build;
+#[cfg(test)]
+mod build_tests;
 mod env;
 mod files;
 pub mod matching;
 pub mod observe;
+#[cfg(test)]
+mod observe_tests;
 mod pods;
 pub mod result;
 mod security;
