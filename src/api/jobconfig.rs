@@ -111,7 +111,7 @@ pub struct JobTask {
     pub name: String,
     /// Files and directories to mount under `/keptn`; `sources` says where each comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 50))]
+    #[schemars(length(max = 50), inner(length(max = 512)))]
     pub files: Option<Vec<String>>,
     /// The container's image.
     #[schemars(length(min = 1, max = 1024))]
@@ -121,11 +121,11 @@ pub struct JobTask {
     pub image_pull_policy: Option<ImagePullPolicy>,
     /// The container's command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 100), inner(length(max = 32768)))]
     pub cmd: Option<Vec<String>>,
     /// The command's arguments. `$(NAME)` is expanded by Kubernetes from the container's environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 100), inner(length(max = 32768)))]
     pub args: Option<Vec<String>>,
     /// Environment variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,7 +160,7 @@ pub struct JobTask {
     pub service_account: Option<String>,
     /// Annotations of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxProperties" = 50))]
+    #[schemars(extend("maxProperties" = 50, "additionalProperties" = { "type": "string", "maxLength": 4096 }))]
     pub annotations: Option<BTreeMap<String, String>>,
 }
 

@@ -3,6 +3,12 @@
 //! Only serde, schemars and CEL rules live here; no logic. Bodies that Keptn v1 defined keep its field names, so
 //! that a v1 file can stand under `spec` as it is.
 
+#![allow(
+    unreachable_pub,
+    clippy::duplicated_attributes,
+    reason = "kube's derive repeats each spec in a scope of its own; columns look alike"
+)]
+
 pub mod common;
 pub mod duration;
 pub mod evaluation;

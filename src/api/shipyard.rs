@@ -116,7 +116,7 @@ pub struct Trigger {
 pub struct Selector {
     /// `result`, `<task>.result`, `<task>.status` or `$.data.<path>`, and the value it must have.
     #[serde(default, rename = "match")]
-    #[schemars(extend("maxProperties" = 20))]
+    #[schemars(extend("maxProperties" = 20, "additionalProperties" = { "type": "string", "maxLength": 253 }))]
     pub match_: BTreeMap<String, String>,
 }
 

@@ -54,6 +54,6 @@ pub struct ServiceLevelIndicatorSpec {
     #[schemars(length(max = 32))]
     pub spec_version: Option<String>,
     /// The queries, by indicator.
-    #[schemars(extend("maxProperties" = 100))]
+    #[schemars(extend("maxProperties" = 100, "additionalProperties" = { "type": "string", "maxLength": 8192 }))]
     pub indicators: BTreeMap<String, String>,
 }

@@ -61,7 +61,7 @@ pub struct SloBody {
     pub spec_version: Option<String>,
     /// Values for `$<key>` in the queries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxProperties" = 50))]
+    #[schemars(extend("maxProperties" = 50, "additionalProperties" = { "type": "string", "maxLength": 1024 }))]
     pub filter: Option<BTreeMap<String, String>>,
     /// What relative criteria compare with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,7 +127,7 @@ pub struct Objective {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct CriteriaSet {
     /// Such as `<=0.5` or `<=+10%`.
-    #[schemars(length(min = 1, max = 20))]
+    #[schemars(length(min = 1, max = 20), inner(length(max = 128)))]
     pub criteria: Vec<String>,
 }
 

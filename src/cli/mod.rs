@@ -1,4 +1,127 @@
-//! One file per command.
+//! The command line: one file a command.
 
+mod crds;
+mod files;
+mod rbac;
+mod run;
 pub mod tree;
-pub mod watch;
+mod version;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+pub use files::File;
+
+/// Coxswain heals and delivers services on Kubernetes by declared sequences.
+#[derive(Debug, Parser)]
+#[command(name = "coxswain", disable_version_flag = true, arg_required_else_help = true)]
+struct Cli {
+    /// What is logged, as `level` or `module=level,...`.
+    #[arg(
+        long,
+        global = true,
+        env = "COXSWAIN_LOG",
+        default_value = "info,kube=warn,kube_runtime=warn",
+        value_name = "FILTER"
+    )]
+    log: String,
+    /// How log lines are written.
+    #[arg(long, global = true, env = "COXSWAIN_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The commands, in the order of `--help`.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the operator
+    Run(run::Args),
+    /// Show a run live, as a tree of attempts and tasks
+    Watch(watch::Args),
+    /// Print the CustomResourceDefinitions
+    Crds(crds::Args),
+    /// Print the roles that the operator and its users need
+    Rbac(rbac::Args),
+    /// Print the version
+    Version,
+}
+
+/// The exit code of `coxswain watch` for a run that did not succeed.
+const NOT_WELL: u8 = 3;
+
+/// Runs the command that the arguments name. Exit code 0: done; 1: it failed, and stderr says why; 2: the arguments are
+/// wrong; 3: what was watched ended, and not well.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = start_log(&cli.log, cli.log_format).and_then(|()| match cli.command {
+        Command::Run(args) => on_tokio(run::run(args)).map(|()| ExitCode::SUCCESS),
+        Command::Watch(args) => {
+            let well = on_tokio(watch::run(args))?;
+            Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(NOT_WELL) })
+        }
+        Command::Crds(args) => crds::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Rbac(args) => rbac::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Version => {
+            version::run();
+            Ok(ExitCode::SUCCESS)
+        }
+    });
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("coxswain: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn on_tokio<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+/// Logs go to stderr: stdout is for what a command prints.
+fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        anyhow::anyhow!("--log {filter:?}: {error}; write one such as info or coxswain=debug,info")
+    })?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+/// Every file of the repository that is generated, by its path from the repository's root.
+pub fn generated() -> anyhow::Result<Vec<File>> {
+    let mut all = files::within("crds", crds::files()?);
+    all.extend(files::within("config/crd/bases", crds::files()?));
+    all.extend(files::within("charts/coxswain", crds::chart_files()?));
+    all.extend(files::within("config/rbac", rbac::files()));
+    all.extend(files::within("charts/coxswain", rbac::chart_files()));
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

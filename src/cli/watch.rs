@@ -16,7 +16,7 @@ use kube::{
 use super::tree::{self, Style};
 use crate::api::{ProblemEvent, SequenceExecution};
 
-/// Shows a run as a tree of attempts and tasks, live, until it ends. Exit code 0 when it succeeded, 2 when it ended
+/// Shows a run as a tree of attempts and tasks, live, until it ends. Exit code 0 when it succeeded, 3 when it ended
 /// otherwise.
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -1,5 +1,7 @@
 //! The labels and annotations that Coxswain sets and reads.
 
+use std::fmt::Write;
+
 use sha2::{Digest, Sha256};
 
 /// Annotation: which Job of which execution this is; see [`crate::core::names::JobKey`].
@@ -36,11 +38,10 @@ pub fn value(name: &str) -> String {
     if name.len() <= VALUE_MAX {
         return name.to_owned();
     }
-    let hash: String = Sha256::digest(name)
-        .iter()
-        .take(5)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mut hash = String::new();
+    for byte in Sha256::digest(name).iter().take(5) {
+        let _ = write!(hash, "{byte:02x}");
+    }
     let room = VALUE_MAX - hash.len() - 1;
     let end = (0..=room).rev().find(|i| name.is_char_boundary(*i)).unwrap_or(0);
     format!("{}-{hash}", &name[..end])

@@ -5,8 +5,6 @@
 pub struct Note {
     /// What happened, in a CamelCase word: `TaskStarted`.
     pub reason: &'static str,
-    /// What tells this from other happenings of the same reason: `2/je-test`.
-    pub key: String,
     /// The sentence for people.
     pub text: String,
     /// Whether somebody should look.
@@ -15,20 +13,18 @@ pub struct Note {
 
 impl Note {
     /// Something that went as it should.
-    pub fn normal(reason: &'static str, key: impl Into<String>, text: impl Into<String>) -> Self {
+    pub fn normal(reason: &'static str, text: impl Into<String>) -> Self {
         Self {
             reason,
-            key: key.into(),
             text: text.into(),
             warning: false,
         }
     }
 
     /// Something that somebody should look at.
-    pub fn warning(reason: &'static str, key: impl Into<String>, text: impl Into<String>) -> Self {
+    pub fn warning(reason: &'static str, text: impl Into<String>) -> Self {
         Self {
             reason,
-            key: key.into(),
             text: text.into(),
             warning: true,
         }

@@ -69,20 +69,18 @@ pub fn sequence<'a>(
             message,
         });
     };
-    match sequence_of(found, sequence) {
-        Some(sequence) => Ok((shipyard, sequence)),
-        None => {
-            let known = sequence_names(found);
-            let message = format!(
-                "no sequence {sequence:?} in stage {stage} of Shipyard {project}{}",
-                hint(sequence, known.iter().copied())
-            );
-            Err(Missing {
-                reason: "SequenceNotFound",
-                message,
-            })
-        }
+    if let Some(sequence) = sequence_of(found, sequence) {
+        return Ok((shipyard, sequence));
     }
+    let known = sequence_names(found);
+    let message = format!(
+        "no sequence {sequence:?} in stage {stage} of Shipyard {project}{}",
+        hint(sequence, known.iter().copied())
+    );
+    Err(Missing {
+        reason: "SequenceNotFound",
+        message,
+    })
 }
 
 /// A stage's sequence of this name, also the one that every stage has.

@@ -1,5 +1,7 @@
 //! The one line that says why a verdict is what it is.
 
+use std::fmt::Write;
+
 use super::{criteria::Criterion, score::Outcome};
 use crate::api::evaluation::{IndicatorResult, Target};
 
@@ -27,33 +29,33 @@ pub(super) fn verdict(
         text.push_str(&blame(indicator));
     }
     if blamed.len() > NAMED {
-        text.push_str(&format!("; and {} more", blamed.len() - NAMED));
+        let _ = write!(text, "; and {} more", blamed.len() - NAMED);
     }
     if indicators.iter().all(|i| i.status == "info") {
         text.push_str("; all objectives are informational");
     }
-    if no_baseline {
+    // What passed for lack of history can't be why it failed.
+    if no_baseline && result != Outcome::Fail {
         text.push_str("; no baseline to compare with yet");
     }
     text
 }
 
 fn blame(indicator: &IndicatorResult) -> String {
-    let mut text = indicator.name.clone();
-    match (
+    let what = match (
         indicator.value,
         indicator.pass_targets.iter().find(|t| t.violated),
     ) {
-        (Some(value), Some(target)) => text.push_str(&violation(value, target)),
-        (Some(value), None) => text.push_str(&format!(" {}", number(value))),
-        (None, _) => text.push_str(&format!(": {}", cut(&indicator.message))),
-    }
-    match (indicator.status.as_str(), indicator.key_sli) {
-        ("fail", true) => text.push_str(" (key)"),
-        ("warning", _) => text.push_str(" (warning)"),
-        _ => {}
-    }
-    text
+        (Some(value), Some(target)) => violation(value, target),
+        (Some(value), None) => format!(" {}", number(value)),
+        (None, _) => format!(": {}", cut(&indicator.message)),
+    };
+    let kind = match (indicator.status.as_str(), indicator.key_sli) {
+        ("fail", true) => " (key)",
+        ("warning", _) => " (warning)",
+        _ => "",
+    };
+    format!("{}{what}{kind}", indicator.name)
 }
 
 /// ` 412 > 400`, or ` 412 > 400 (<=+10%)` where the number is not what the user wrote.

@@ -15,7 +15,7 @@
 //!
 //! Any other `$` stays too: `$` ends a regular expression, and `$1` belongs to `label_replace`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write};
 
 use crate::api::evaluation::Window;
 
@@ -150,12 +150,13 @@ pub fn substitute(query: &str, values: &Values) -> Result<String, Error> {
     let mut place = Place::Bare;
     let mut rest = query;
     while let Some(c) = rest.chars().next() {
-        if c == '$' && place != Place::Comment {
-            if let Some((name, value)) = longest(&rest[1..], values)? {
-                out.push_str(&safe(name, value, place)?);
-                rest = &rest[1 + name.len()..];
-                continue;
-            }
+        if c == '$'
+            && place != Place::Comment
+            && let Some((name, value)) = longest(&rest[1..], values)?
+        {
+            out.push_str(&safe(name, value, place)?);
+            rest = &rest[1 + name.len()..];
+            continue;
         }
         out.push(c);
         rest = &rest[c.len_utf8()..];
@@ -235,7 +236,9 @@ fn escape(value: &str, quote: char) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            c if c.is_ascii_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if c.is_ascii_control() => {
+                let _ = write!(out, "\\x{:02x}", u32::from(c));
+            }
             c => out.push(c),
         }
     }

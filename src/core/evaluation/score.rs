@@ -149,14 +149,16 @@ fn judge_one(objective: &Objective, measured: Option<&Measured>, baseline: Optio
     let (passes, pass_targets) = check(&objective.pass, value, baseline);
     let (warns, warning_targets) = check(&objective.warning, value, baseline);
     let weight = weight(objective);
-    let (status, score) = match (objective.pass.is_empty(), value) {
-        (true, _) => ("info", 0.0),
-        (false, None) => ("fail", 0.0),
-        (false, Some(_)) if passes => ("pass", weight),
-        (false, Some(_)) if warns => ("warning", weight / 2.0),
-        (false, Some(_)) => ("fail", 0.0),
-    };
     let counts = !objective.pass.is_empty();
+    let (status, score) = if !counts {
+        ("info", 0.0)
+    } else if passes {
+        ("pass", weight)
+    } else if warns {
+        ("warning", weight / 2.0)
+    } else {
+        ("fail", 0.0)
+    };
     Judged {
         counts,
         key_failed: objective.key_sli && status == "fail",

@@ -102,7 +102,6 @@ fn open(problem: &ProblemEvent, facts: &Facts, resolved: bool, now: Timestamp, d
     );
     d.notes.push(Note::normal(
         "RunStarted",
-        "1",
         format!("started SequenceExecution {name}"),
     ));
 }
@@ -234,9 +233,9 @@ fn end(d: &mut Decision, now: Timestamp, phase: &str, reason: &str, message: &st
     );
     let text = format!("{phase}: {message}");
     let note = if good {
-        Note::normal("Closed", "", text)
+        Note::normal("Closed", text)
     } else {
-        Note::warning("Closed", "", text)
+        Note::warning("Closed", text)
     };
     d.notes.push(note);
 }

@@ -163,11 +163,10 @@ impl Machine<'_> {
                 "runs {} of stage {}",
                 self.execution.spec.sequence, self.execution.spec.stage
             );
-            self.tell(Note::normal("Started", "", text));
+            self.tell(Note::normal("Started", text));
         } else {
             self.tell(Note::normal(
                 "AttemptStarted",
-                number.to_string(),
                 format!("attempt {number} starts"),
             ));
         }
@@ -339,7 +338,7 @@ impl Machine<'_> {
                 "attempt {number} did not heal it ({}: {}); the next starts at {at:.0}",
                 last.name, last.message
             );
-            self.tell(Note::warning("RetryScheduled", number.to_string(), text));
+            self.tell(Note::warning("RetryScheduled", text));
         }
         if nothing_left { self.exhaust() } else { Flow::Go }
     }

@@ -68,9 +68,9 @@ impl Machine<'_> {
         let good = matches!(phase, phases::SUCCEEDED | phases::RESOLVED);
         let text = format!("{phase}: {message}");
         self.tell(if good {
-            Note::normal("Finished", "", text)
+            Note::normal("Finished", text)
         } else {
-            Note::warning("Finished", "", text)
+            Note::warning("Finished", text)
         });
     }
 

@@ -274,8 +274,7 @@ impl Machine<'_> {
         let try_ = asked.try_ + 1;
         let name = names::evaluation_name(&run, &uid, self.attempt_number(), index, try_);
         let told = format!("could not measure ({message}); asks again at {until:.0}, without another action");
-        let key = format!("{}/{index}/{}", self.attempt_number(), asked.try_);
-        self.tell(Note::warning("Inconclusive", key, told.clone()));
+        self.tell(Note::warning("Inconclusive", told.clone()));
         self.s.message.clone_from(&told);
         if let Some(task) = self.task_mut(index) {
             "Waiting".clone_into(&mut task.state);

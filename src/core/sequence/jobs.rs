@@ -85,7 +85,7 @@ impl Machine<'_> {
         }
         self.look_again(deadline);
         let text = format!("{}: Job {name} ({title})", spec.name);
-        self.tell(Note::normal("JobStarted", name.clone(), text));
+        self.tell(Note::normal("JobStarted", text));
         self.s.message = format!("{}: Job {name} starts", spec.name);
         self.then.push(Effect::CreateJob(Box::new(job)));
         Flow::Rest
@@ -238,10 +238,12 @@ impl Machine<'_> {
         self.s.message = if message.is_empty() {
             format!("{}: Job {} starts", self.s.task, job.name)
         } else {
-            let key = format!("{}/{reason}", job.name);
             let text = format!("{}: Job {} can't start: {message}", self.s.task, job.name);
             self.s.reason.clone_from(&reason);
-            self.tell(Note::warning("JobBlocked", key, text.clone()));
+            // Told once for each reason, not at every look.
+            if job.reason != reason {
+                self.tell(Note::warning("JobBlocked", text.clone()));
+            }
             text
         };
         // Looks for warnings about the pod a few times; its own changes wake the run as well.
@@ -302,7 +304,7 @@ impl Machine<'_> {
             });
         }
         let text = format!("Job {}: {message}; it is tried anew ({reason})", job.name);
-        self.tell(Note::warning("JobRetried", job.name.clone(), text));
+        self.tell(Note::warning("JobRetried", text));
         let spec = self.task_spec(index);
         let next = JobStatus {
             config: job.config,

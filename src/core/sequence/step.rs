@@ -138,7 +138,7 @@ impl Machine<'_> {
         if self.s.paused_at.is_none() {
             self.s.paused_at = Some(ApiTime(self.now));
             let text = "paused by spec.control.desired; set it to Run to go on, to Abort to end the run";
-            self.tell(Note::normal("Paused", self.now.to_string(), text));
+            self.tell(Note::normal("Paused", text));
         }
         self.give_place_up();
         let since = self.s.paused_at.as_ref().map_or(self.now, |at| at.0);
@@ -167,7 +167,6 @@ impl Machine<'_> {
             self.s.paused_seconds = Some(self.s.paused_seconds.unwrap_or(0) + seconds);
             self.tell(Note::normal(
                 "Resumed",
-                self.now.to_string(),
                 format!("goes on after {seconds}s"),
             ));
         }

@@ -215,8 +215,7 @@ impl Machine<'_> {
             .map(|m| format!("{:?} of JobConfig {}", m.action.name, m.config.name))
             .collect();
         let message = format!("would run {} (mode: Observe)", would.join(", "));
-        let key = format!("{}/{}", self.attempt_number(), spec.name);
-        self.tell(Note::normal("WouldRun", key, format!("{}: {message}", spec.name)));
+        self.tell(Note::normal("WouldRun", format!("{}: {message}", spec.name)));
         let now = ApiTime(self.now);
         if let Some(task) = self.task_mut(index) {
             "Skipped".clone_into(&mut task.state);
@@ -296,18 +295,17 @@ impl Machine<'_> {
             task.deadline = None;
         }
         self.s.result = Some(result.to_owned());
-        let key = format!("{}/{index}/{name}", self.attempt_number());
         let told = if outcome.message.is_empty() {
             result.to_owned()
         } else {
             outcome.message.clone()
         };
         let note = match (name.as_str(), result, outcome.errored) {
-            (GET_ACTION, "pass", false) => Note::normal("ActionChosen", key, told),
-            (EVALUATION, "pass" | "warning", false) => Note::normal("Evaluated", key, told),
-            (EVALUATION, _, false) => Note::warning("Evaluated", key, told),
-            (_, "pass" | "warning", false) => Note::normal("TaskSucceeded", key, format!("{name}: {told}")),
-            _ => Note::warning("TaskFailed", key, format!("{name}: {told}")),
+            (GET_ACTION, "pass", false) => Note::normal("ActionChosen", told),
+            (EVALUATION, "pass" | "warning", false) => Note::normal("Evaluated", told),
+            (EVALUATION, _, false) => Note::warning("Evaluated", told),
+            (_, "pass" | "warning", false) => Note::normal("TaskSucceeded", format!("{name}: {told}")),
+            _ => Note::warning("TaskFailed", format!("{name}: {told}")),
         };
         self.tell(note);
         Flow::Go

@@ -8,7 +8,7 @@ mod shipyard_tests;
 
 use crate::{
     api::{JobConfig, ServiceLevelIndicator, ServiceLevelObjective},
-    core::Invalid,
+    core::{Invalid, evaluation},
 };
 
 pub use provider::metrics_provider;
@@ -21,8 +21,10 @@ pub fn job_config(_: &JobConfig) -> Vec<Invalid> {
 }
 
 /// What is wrong with a ServiceLevelObjective; empty when all is well.
-pub fn objective(_: &ServiceLevelObjective) -> Vec<Invalid> {
-    Vec::new()
+pub fn objective(object: &ServiceLevelObjective) -> Vec<Invalid> {
+    evaluation::objective::parse(&object.spec.body)
+        .err()
+        .unwrap_or_default()
 }
 
 /// What is wrong with a ServiceLevelIndicator; empty when all is well.

@@ -1,0 +1,351 @@
+//! `coxswain rbac`: the roles of the operator and of its users, from one table.
+
+use std::{fmt::Write, path::PathBuf};
+
+use crate::api::{GROUP, all_crds};
+
+use super::files::{self, File};
+
+/// Where the roles go.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// Write the files into this directory, instead of printing all
+    #[arg(long, value_name = "DIR", conflicts_with = "chart")]
+    dir: Option<PathBuf>,
+    /// Write the operator's rules and the users' roles into this Helm chart
+    #[arg(long, value_name = "DIR")]
+    chart: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    match (&args.dir, &args.chart) {
+        (Some(dir), _) => files::write(dir, &files()),
+        (None, Some(chart)) => files::write(chart, &chart_files()),
+        (None, None) => files::print(&files()),
+    }
+}
+
+/// What may be done with some resources, and why it must.
+struct Rule<'a> {
+    group: &'a str,
+    resources: Vec<&'a str>,
+    names: &'a [&'a str],
+    verbs: &'a [&'a str],
+    why: &'a str,
+}
+
+const READ: &[&str] = &["get", "list", "watch"];
+const WRITE: &[&str] = &["create", "update", "patch", "delete"];
+
+/// What users define; Coxswain only reads it.
+const DEFINITIONS: [&str; 6] = [
+    "shipyards",
+    "remediations",
+    "jobconfigs",
+    "servicelevelobjectives",
+    "servicelevelindicators",
+    "metricsproviders",
+];
+/// What happens.
+const RUNS: [&str; 3] = ["problemevents", "sequenceexecutions", "evaluations"];
+/// The only kind with URLs: whoever writes it decides where the operator sends requests.
+const ADMINS: &str = "metricsproviders";
+
+const STATUSES: [&str; 9] = [
+    "shipyards/status",
+    "remediations/status",
+    "jobconfigs/status",
+    "servicelevelobjectives/status",
+    "servicelevelindicators/status",
+    "metricsproviders/status",
+    "problemevents/status",
+    "sequenceexecutions/status",
+    "evaluations/status",
+];
+
+fn rule<'a>(group: &'a str, resources: &[&'a str], verbs: &'a [&'a str], why: &'a str) -> Rule<'a> {
+    Rule {
+        group,
+        resources: resources.to_vec(),
+        names: &[],
+        verbs,
+        why,
+    }
+}
+
+/// What the operator needs in every namespace in which it works. There are no Secrets: they reach Jobs by name only.
+fn operator() -> Vec<Rule<'static>> {
+    vec![
+        rule(GROUP, &DEFINITIONS, READ, "what users define"),
+        rule(GROUP, &RUNS, READ, "problems, runs and verdicts"),
+        rule(
+            GROUP,
+            &["sequenceexecutions", "evaluations"],
+            &["create", "delete"],
+            "runs and evaluations are started, and old ones removed",
+        ),
+        rule(
+            GROUP,
+            &STATUSES,
+            &["update"],
+            "everything that happens is written into statuses",
+        ),
+        rule(
+            GROUP,
+            &["problemevents/finalizers", "sequenceexecutions/finalizers"],
+            &["update"],
+            "owner references of runs and Jobs, where the API server guards them (OwnerReferencesPermissionEnforcement)",
+        ),
+        rule(
+            "batch",
+            &["jobs"],
+            &["get", "list", "watch", "create", "delete"],
+            "tasks run as Jobs",
+        ),
+        rule(
+            "",
+            &["pods"],
+            READ,
+            "a container's end and its message, and why a pod can't start",
+        ),
+        rule(
+            "",
+            &["events"],
+            &["get", "list", "create"],
+            "a run's story in kubectl describe; and why a Job or pod can't start: quota, scheduling, images",
+        ),
+        rule(
+            "",
+            &["configmaps"],
+            &["get"],
+            "the files of a JobConfig's sources: their keys are pinned",
+        ),
+        rule(
+            "",
+            &["serviceaccounts"],
+            &["get"],
+            "whether a service account has opted in",
+        ),
+        rule("", &["namespaces"], READ, "the label that holds a namespace"),
+    ]
+}
+
+/// What the operator needs in its own namespace.
+fn own_namespace() -> Vec<Rule<'static>> {
+    let hold = rule(
+        "",
+        &["configmaps"],
+        READ,
+        "the ConfigMap that holds the whole installation",
+    );
+    vec![Rule {
+        names: &["coxswain-hold"],
+        ..hold
+    }]
+}
+
+/// The roles of users: name, the built-in role that it adds to, its rules. None may write a status.
+fn user_roles(plurals: &[String]) -> Vec<(&'static str, &'static str, Vec<Rule<'_>>)> {
+    let all: Vec<&str> = plurals.iter().map(String::as_str).collect();
+    let everyday: Vec<&str> = all.iter().copied().filter(|plural| *plural != ADMINS).collect();
+    vec![
+        ("viewer", "view", vec![rule(GROUP, &all, READ, "see everything")]),
+        (
+            "editor",
+            "edit",
+            vec![rule(
+                GROUP,
+                &everyday,
+                WRITE,
+                "write everything but metricsproviders, which decide where requests go",
+            )],
+        ),
+        (
+            "admin",
+            "admin",
+            vec![rule(
+                GROUP,
+                &[ADMINS],
+                WRITE,
+                "decide where measurements come from",
+            )],
+        ),
+    ]
+}
+
+/// The files of `config/rbac`, but for its kustomization.
+pub(super) fn files() -> Vec<File> {
+    let mut all = vec![
+        file("service_account.yaml", &service_account()),
+        file(
+            "role.yaml",
+            &format!(
+                "{}rules:\n{}",
+                head("ClusterRole", "coxswain", false),
+                yaml(&operator())
+            ),
+        ),
+        file("role_binding.yaml", &binding("ClusterRole", "coxswain", false)),
+        file(
+            "hold_role.yaml",
+            &format!(
+                "{}rules:\n{}",
+                head("Role", "coxswain-hold", true),
+                yaml(&own_namespace())
+            ),
+        ),
+        file("hold_role_binding.yaml", &binding("Role", "coxswain-hold", true)),
+    ];
+    let plurals = plurals();
+    for (name, built_in, rules) in user_roles(&plurals) {
+        let head = format!(
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: coxswain-{name}\n  labels:\n    \
+             app.kubernetes.io/name: coxswain\n    rbac.authorization.k8s.io/aggregate-to-{built_in}: \"true\"\n"
+        );
+        all.push(file(
+            &format!("{name}_role.yaml"),
+            &format!("{head}rules:\n{}", yaml(&rules)),
+        ));
+    }
+    all
+}
+
+/// The rules that the chart's own templates include.
+pub(super) fn chart_files() -> Vec<File> {
+    let mut all = vec![
+        file("files/operator-rules.yaml", &yaml(&operator())),
+        file("files/hold-rules.yaml", &yaml(&own_namespace())),
+    ];
+    let plurals = plurals();
+    for (name, _, rules) in user_roles(&plurals) {
+        all.push(file(&format!("files/{name}-rules.yaml"), &yaml(&rules)));
+    }
+    all
+}
+
+fn plurals() -> Vec<String> {
+    all_crds().into_iter().map(|crd| crd.spec.names.plural).collect()
+}
+
+fn file(path: &str, content: &str) -> File {
+    let content = format!("# Generated by `coxswain rbac`; do not edit.\n{content}");
+    File {
+        path: path.to_owned(),
+        content,
+    }
+}
+
+fn head(kind: &str, name: &str, namespaced: bool) -> String {
+    let namespace = if namespaced {
+        "  namespace: coxswain-system\n"
+    } else {
+        ""
+    };
+    format!(
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata:\n  name: {name}\n{namespace}  labels:\n    \
+         app.kubernetes.io/name: coxswain\n"
+    )
+}
+
+fn service_account() -> String {
+    "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: coxswain\n  namespace: coxswain-system\n  labels:\n    \
+     app.kubernetes.io/name: coxswain\n"
+        .to_owned()
+}
+
+fn binding(role: &str, name: &str, namespaced: bool) -> String {
+    format!(
+        "{}roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: {role}\n  name: {name}\nsubjects:\n- kind: \
+         ServiceAccount\n  name: coxswain\n  namespace: coxswain-system\n",
+        head(&format!("{role}Binding"), name, namespaced)
+    )
+}
+
+/// The rules as YAML, each with its reason as a comment: written by hand, because the comments are half of it.
+fn yaml(rules: &[Rule]) -> String {
+    let mut out = String::new();
+    for rule in rules {
+        // Writing to a String can't fail.
+        let _ = write!(
+            out,
+            "# {}\n- apiGroups: [{:?}]\n  resources:\n",
+            rule.why, rule.group
+        );
+        for resource in &rule.resources {
+            let _ = writeln!(out, "  - {resource}");
+        }
+        if !rule.names.is_empty() {
+            let _ = writeln!(out, "  resourceNames: [{}]", rule.names.join(", "));
+        }
+        let _ = writeln!(out, "  verbs: [{}]", rule.verbs.join(", "));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
+    use rstest::rstest;
+    use std::collections::BTreeSet;
+
+    fn rules_of(file: &str) -> Vec<PolicyRule> {
+        let file = files().into_iter().find(|f| f.path == file).unwrap();
+        serde_yaml::from_str::<ClusterRole>(&file.content)
+            .unwrap()
+            .rules
+            .unwrap()
+    }
+
+    #[test]
+    fn the_operator_reads_every_kind_and_writes_every_status() {
+        let kinds: BTreeSet<String> = plurals().into_iter().collect();
+        let table = |verb: &str, suffix: &str| -> BTreeSet<String> {
+            rules_of("role.yaml")
+                .iter()
+                .filter(|r| r.api_groups.as_ref().unwrap() == &[GROUP] && r.verbs.contains(&verb.to_owned()))
+                .flat_map(|r| r.resources.clone().unwrap())
+                .filter_map(|r| r.strip_suffix(suffix).map(str::to_owned))
+                .filter(|r| !r.contains('/'))
+                .collect()
+        };
+        assert_eq!(table("watch", ""), kinds);
+        assert_eq!(table("update", "/status"), kinds);
+    }
+
+    #[rstest]
+    #[case("viewer_role.yaml")]
+    #[case("editor_role.yaml")]
+    #[case("admin_role.yaml")]
+    fn no_user_role_writes_a_status(#[case] file: &str) {
+        for rule in rules_of(file) {
+            assert!(
+                rule.resources
+                    .unwrap()
+                    .iter()
+                    .all(|r| !r.contains('/') && r != "*"),
+                "{file}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_admins_say_where_requests_go() {
+        let editors: Vec<String> = rules_of("editor_role.yaml")
+            .into_iter()
+            .flat_map(|r| r.resources.unwrap())
+            .collect();
+        assert!(!editors.contains(&ADMINS.to_owned()) && editors.contains(&"jobconfigs".to_owned()));
+    }
+
+    #[test]
+    fn no_secrets_no_wildcards() {
+        for file in files() {
+            assert!(
+                !file.content.contains("secrets") && !file.content.contains('*'),
+                "{}",
+                file.path
+            );
+        }
+    }
+}

@@ -1,3 +1,0 @@
-//! placeholder
-/// Where measurements come from.
-pub trait MetricsSource: Send + Sync {}

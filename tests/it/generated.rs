@@ -1,0 +1,208 @@
+//! What is generated and committed is what the code generates.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use coxswain::api::all_crds;
+use serde_json::Value;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn every_generated_file_is_up_to_date() {
+    let mut stale = Vec::new();
+    for file in coxswain::cli::generated().unwrap() {
+        if fs::read_to_string(root().join(&file.path)).ok().as_ref() != Some(&file.content) {
+            stale.push(file.path);
+        }
+    }
+    assert!(
+        stale.is_empty(),
+        "generate these anew (coxswain crds and rbac, with --dir and --chart): {stale:#?}"
+    );
+}
+
+#[test]
+fn no_generated_file_is_left_over() {
+    let known: BTreeSet<String> = coxswain::cli::generated()
+        .unwrap()
+        .into_iter()
+        .map(|f| f.path)
+        .collect();
+    for directory in [
+        "crds",
+        "config/crd/bases",
+        "charts/coxswain/templates/crds",
+        "charts/coxswain/files",
+    ] {
+        for entry in fs::read_dir(root().join(directory)).unwrap() {
+            let path = format!("{directory}/{}", entry.unwrap().file_name().to_string_lossy());
+            assert!(
+                known.contains(&path),
+                "{path} is not generated any more: remove it"
+            );
+        }
+    }
+}
+
+#[test]
+fn kustomizations_name_every_file() {
+    for (directory, below) in [
+        ("config/crd", "bases/"),
+        ("config/rbac", ""),
+        ("config/samples", ""),
+    ] {
+        let text = fs::read_to_string(root().join(directory).join("kustomization.yaml")).unwrap();
+        let named: Value = serde_yaml::from_str(&text).unwrap();
+        let named: BTreeSet<String> = serde_json::from_value(named["resources"].clone()).unwrap();
+        let there: BTreeSet<String> = fs::read_dir(root().join(directory).join(below))
+            .unwrap()
+            .map(|entry| format!("{below}{}", entry.unwrap().file_name().to_string_lossy()))
+            .filter(|name| {
+                Path::new(name).extension().is_some_and(|e| e == "yaml") && name != "kustomization.yaml"
+            })
+            .collect();
+        assert_eq!(named, there, "{directory}/kustomization.yaml");
+    }
+}
+
+/// Calls `visit` with every node of a schema and its path.
+fn walk(path: &str, node: &Value, visit: &mut impl FnMut(&str, &Value)) {
+    visit(path, node);
+    if let Some(properties) = node["properties"].as_object() {
+        for (name, child) in properties {
+            walk(&format!("{path}.{name}"), child, visit);
+        }
+    }
+    for (key, mark) in [("items", "[]"), ("additionalProperties", "{}")] {
+        if node[key].is_object() {
+            walk(&format!("{path}{mark}"), &node[key], visit);
+        }
+    }
+}
+
+fn each_schema(mut visit: impl FnMut(&str, &Value)) {
+    for crd in all_crds() {
+        let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
+        walk(&crd.spec.names.kind, &schema["openAPIV3Schema"], &mut visit);
+    }
+}
+
+#[test]
+fn every_node_has_a_type_or_keeps_what_it_is_given() {
+    each_schema(|path, node| {
+        let free = node["x-kubernetes-preserve-unknown-fields"] == true;
+        assert!(free || node["type"].is_string(), "{path} has no type: {node}");
+    });
+}
+
+#[test]
+fn no_format_that_the_api_server_does_not_know() {
+    each_schema(|path, node| {
+        if let Some(format) = node["format"].as_str() {
+            assert!(
+                matches!(format, "int32" | "int64" | "double" | "date-time"),
+                "{path}: {format}"
+            );
+        }
+    });
+}
+
+#[test]
+fn no_enums_in_what_the_operator_writes() {
+    each_schema(|path, node| {
+        // The pinned plan repeats what users wrote, whose enums were checked there.
+        let ours = path.contains(".status.") && !path.contains(".status.plan.");
+        assert!(
+            !ours || node["enum"].is_null(),
+            "{path}: a new value would make old objects unwritable"
+        );
+    });
+}
+
+/// The API server budgets CEL by the worst case, so what users write must be bounded.
+#[test]
+fn everything_in_a_spec_is_bounded() {
+    let mut unbounded = Vec::new();
+    each_schema(|path, node| {
+        let has = |key: &str| node[key].is_number();
+        let missing = match node["type"].as_str() {
+            Some("array") if !has("maxItems") => "maxItems",
+            Some("object") if node["additionalProperties"].is_object() && !has("maxProperties") => {
+                "maxProperties"
+            }
+            Some("integer") if !(has("minimum") && has("maximum")) => "minimum and maximum",
+            Some("string") if node["enum"].is_null() && node["format"].is_null() && !has("maxLength") => {
+                "maxLength"
+            }
+            _ => return,
+        };
+        if path.contains(".spec") && !path.contains(".status.") {
+            unbounded.push(format!("{path} has no {missing}"));
+        }
+    });
+    assert!(unbounded.is_empty(), "{unbounded:#?}");
+}
+
+#[test]
+fn small_enough_for_kubectl_apply() {
+    for file in coxswain::cli::generated()
+        .unwrap()
+        .into_iter()
+        .filter(|f| f.path.starts_with("crds/"))
+    {
+        assert!(
+            file.content.len() < 200_000,
+            "{}: {} bytes",
+            file.path,
+            file.content.len()
+        );
+    }
+}
+
+#[test]
+fn there_is_a_sample_of_every_kind_without_unknown_fields() {
+    let mut kinds = BTreeSet::new();
+    for entry in fs::read_dir(root().join("config/samples")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let written: Value = serde_yaml::from_str(&text).unwrap();
+        let kind = written["kind"].as_str().unwrap().to_owned();
+        let Some(crd) = all_crds().into_iter().find(|c| c.spec.names.kind == kind) else {
+            continue;
+        };
+        let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
+        known_fields(
+            &path.display().to_string(),
+            &written["spec"],
+            &schema["openAPIV3Schema"]["properties"]["spec"],
+        );
+        kinds.insert(kind);
+    }
+    let all: BTreeSet<String> = all_crds().into_iter().map(|c| c.spec.names.kind).collect();
+    assert_eq!(kinds, all);
+}
+
+fn known_fields(path: &str, value: &Value, schema: &Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, child) in fields {
+                let inner = [&schema["properties"][name], &schema["additionalProperties"]];
+                match inner.into_iter().find(|s| s.is_object()) {
+                    Some(inner) => known_fields(&format!("{path}.{name}"), child, inner),
+                    None => assert!(
+                        schema["x-kubernetes-preserve-unknown-fields"] == true,
+                        "{path}.{name} is not a field"
+                    ),
+                }
+            }
+        }
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| known_fields(path, item, &schema["items"])),
+        _ => {}
+    }
+}
