@@ -78,11 +78,9 @@ conformance![
 ];
 
 #[test]
+#[ignore = "needs a control plane: hack/test.sh control-plane"]
 fn the_real_one_does_the_same() {
-    let Some(path) = std::env::var_os("COXSWAIN_TEST_KUBECONFIG") else {
-        println!("COXSWAIN_TEST_KUBECONFIG names no cluster: nothing to compare with");
-        return;
-    };
+    let path = std::env::var_os("COXSWAIN_TEST_KUBECONFIG").expect("COXSWAIN_TEST_KUBECONFIG names a cluster");
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -379,7 +377,7 @@ mod cases {
 
     pub async fn unknown_field_selectors_are_refused(case: Case) {
         let executions = case.api::<SequenceExecution>();
-        let listed = executions.list(&ListParams::default().fields("spec.project=p")).await;
+        let listed = executions.list(&ListParams::default().fields("status.message=p")).await;
         assert_eq!(refused(listed), (400, "BadRequest".to_owned()));
     }
 
