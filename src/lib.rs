@@ -7,7 +7,8 @@
 //! - [`facts`]: reads, and the clock.
 //! - [`effects`]: writes; the one place that changes anything.
 //! - [`controllers`]: one file per kind: facts -> decide -> effects.
-//! - [`cli`]: one file per command; generators.
+//! - [`server`]: HTTP: is the operator alive and ready?
+//! - [`cli`]: one file per command.
 
 pub mod api;
 pub mod cli;
@@ -15,3 +16,4 @@ pub mod controllers;
 pub mod core;
 pub mod effects;
 pub mod facts;
+pub mod server;

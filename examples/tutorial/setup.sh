@@ -63,6 +63,11 @@ up() {
 	"$kubectl" apply -k "$here/prometheus" >&2
 
 	say "the service, with one replica"
+	# A Job that was stopped in the middle of an upgrade leaves the release locked for ever.
+	if "$helm" status -n "$app" helloservice 2>/dev/null | grep -q '^STATUS: pending'; then
+		say "the release is stuck in an unfinished upgrade: installing it anew"
+		"$helm" uninstall -n "$app" helloservice >&2
+	fi
 	"$helm" upgrade --install -n "$app" helloservice "$chart" --wait --timeout 2m >&2
 	"$kubectl" apply -f "$files/load.yaml" >&2
 	"$kubectl" -n "$app" rollout status deployment/load --timeout=2m >&2

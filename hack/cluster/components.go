@@ -76,10 +76,12 @@ func self(s *state, name string, args ...string) launch {
 	}
 }
 
+const componentPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 // componentEnvironment is deliberately small: ETCD_* or KUBECONFIG of whoever runs "up" must not configure a component.
 func componentEnvironment(s *state) []string {
 	env := []string{
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"PATH=" + componentPath,
 		"HOME=/",
 		instanceVariable + "=" + s.Instance,
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/coredns/coredns/coremain"
 	// CoreDNS is only its plugins: these are all that the Corefile written in node.go names.
 	_ "github.com/coredns/coredns/plugin/bind"
-	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/forward"
 	_ "github.com/coredns/coredns/plugin/hosts"

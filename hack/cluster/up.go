@@ -130,6 +130,11 @@ func (u *starter) start(ctx context.Context, o upOptions) error {
 			return err
 		}
 	}
+	if s.Cgroup != "" {
+		if err := makeCgroups(s.Cgroup); err != nil {
+			return err
+		}
+	}
 	if err := u.startSupervisor(); err != nil {
 		return err
 	}
@@ -232,27 +237,65 @@ func (u *starter) send(o order) error {
 // only take the processor's time from it, and then wait between its retries.
 func (u *starter) startComponents(ctx context.Context) error {
 	control := controlPlane(u.paths, u.state)
-	if err := u.launch(control[0], control[1]); err != nil {
+	etcd, apiServer, controllers := control[0], control[1], control[2:]
+	if err := u.launch(etcd, apiServer); err != nil {
 		return err
 	}
-	if err := u.waitReady(ctx, control[0], control[1]); err != nil {
+	var node []component
+	if !u.state.ControlPlaneOnly {
+		node = nodeComponents(u.paths, u.state)
+		if err := u.startContainerd(ctx, node[0]); err != nil {
+			return err
+		}
+	}
+	if err := u.waitReady(ctx, etcd, apiServer); err != nil {
 		return err
 	}
-	if err := u.launch(control[2], control[3]); err != nil {
-		return err
-	}
-	if err := u.waitReady(ctx, control[2], control[3]); err != nil {
+	if err := u.launch(controllers...); err != nil {
 		return err
 	}
 	client, err := newClient(u.paths)
 	if err != nil {
 		return err
 	}
+	if !u.state.ControlPlaneOnly {
+		if err := u.launch(node[1:]...); err != nil {
+			return err
+		}
+		if err := bootstrapNode(ctx, client, u.state); err != nil {
+			return err
+		}
+	}
+	if err := u.waitReady(ctx, controllers...); err != nil {
+		return err
+	}
 	// Without it no pod can be created in the namespace.
-	return u.wait(ctx, componentControllerManager, "to make the namespace \"default\" usable", time.Minute, func() error {
+	err = u.wait(ctx, componentControllerManager, "to make the namespace \"default\" usable", time.Minute, func() error {
 		_, err := client.CoreV1().ServiceAccounts("default").Get(ctx, "default", metav1.GetOptions{})
 		return err
 	})
+	if err != nil || u.state.ControlPlaneOnly {
+		return err
+	}
+	if err := u.waitReady(ctx, node...); err != nil {
+		return err
+	}
+	return u.wait(ctx, componentKubelet, "to register a usable node", time.Minute, func() error { return nodeUsable(ctx, client, u.state) })
+}
+
+// startContainerd starts containerd, and gives it the one image that every pod needs.
+func (u *starter) startContainerd(ctx context.Context, containerd component) error {
+	if err := u.launch(containerd); err != nil {
+		return err
+	}
+	pause, err := writePauseImage(u.paths)
+	if err != nil {
+		return err
+	}
+	if err := u.waitReady(ctx, containerd); err != nil {
+		return err
+	}
+	return importImage(ctx, u.paths, u.state, pause)
 }
 
 // launch starts components, in the given order, without waiting for them.

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Condition, Timestamp,
+    Condition, Duration, Timestamp,
     common::{Object, SourceRef, any_object, labels},
     evaluation::{IndicatorQuery, Window},
     jobconfig::{JobAction, Source},
@@ -28,6 +28,9 @@ use super::{
     category = "coxswain",
     derive = "PartialEq",
     selectable = ".status.done",
+    selectable = ".spec.project",
+    selectable = ".spec.stage",
+    selectable = ".spec.service",
     doc = "One run of one sequence.",
     validation = Rule::new("size(self.metadata.name) <= 52").message("a SequenceExecution's name may have at most 52 characters"),
     printcolumn(name = "Project", type_ = "string", json_path = ".spec.project"),
@@ -238,6 +241,9 @@ pub struct PinnedRemediation {
     /// How many actions may run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// How long the service is left alone after a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooldown: Option<Duration>,
     /// The actions, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<Action>,
@@ -374,6 +380,9 @@ pub struct JobStatus {
     /// pass, warning or fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
+    /// Whether it could not do its work, so that the result is not a verdict.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub errored: bool,
     /// Why it can't start, or failed, in a word.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Condition, Duration, Timestamp,
+    Condition, Timestamp,
     common::{Object, any_object, labels},
 };
 
@@ -37,7 +37,7 @@ use super::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.project == oldSelf.project && self.stage == oldSelf.stage && self.service == oldSelf.service && self.problem == oldSelf.problem && has(self.labels) == has(oldSelf.labels) && (!has(self.labels) || self.labels == oldSelf.labels) && has(self.data) == has(oldSelf.data) && (!has(self.data) || self.data == oldSelf.data) && has(self.sequence) == has(oldSelf.sequence) && (!has(self.sequence) || self.sequence == oldSelf.sequence) && has(self.recheckAfter) == has(oldSelf.recheckAfter) && (!has(self.recheckAfter) || self.recheckAfter == oldSelf.recheckAfter)").message("spec is immutable but for spec.state: create another ProblemEvent")
+    validation = Rule::new("self.project == oldSelf.project && self.stage == oldSelf.stage && self.service == oldSelf.service && self.problem == oldSelf.problem && has(self.labels) == has(oldSelf.labels) && (!has(self.labels) || self.labels == oldSelf.labels) && has(self.data) == has(oldSelf.data) && (!has(self.data) || self.data == oldSelf.data) && has(self.sequence) == has(oldSelf.sequence) && (!has(self.sequence) || self.sequence == oldSelf.sequence)").message("spec is immutable but for spec.state: create another ProblemEvent")
 )]
 pub struct ProblemEventSpec {
     /// The project.
@@ -72,9 +72,6 @@ pub struct ProblemEventSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub sequence: Option<String>,
-    /// How long after a success a problem that is still open gets one further run. Default 10m.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recheck_after: Option<Duration>,
     /// `Resolved` says that the problem is over: the run stops before its next action.
     #[serde(default)]
     pub state: ProblemState,
@@ -127,9 +124,6 @@ pub struct ProblemEventStatus {
     /// How many runs there were.
     #[serde(default)]
     pub runs: i32,
-    /// When the newest run ended well; a problem that is still open `recheckAfter` later gets one further run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub healed_at: Option<Timestamp>,
     /// When the problem ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,

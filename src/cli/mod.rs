@@ -3,7 +3,10 @@
 mod crds;
 mod files;
 mod rbac;
+mod run;
+pub mod tree;
 mod version;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -21,7 +24,7 @@ struct Cli {
         long,
         global = true,
         env = "COXSWAIN_LOG",
-        default_value = "info",
+        default_value = "info,kube=warn,kube_runtime=warn",
         value_name = "FILTER"
     )]
     log: String,
@@ -43,6 +46,10 @@ enum LogFormat {
 /// The commands, in the order of `--help`.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the operator
+    Run(run::Args),
+    /// Show a run live, as a tree of attempts and tasks
+    Watch(watch::Args),
     /// Print the CustomResourceDefinitions
     Crds(crds::Args),
     /// Print the roles that the operator and its users need
@@ -51,25 +58,44 @@ enum Command {
     Version,
 }
 
+/// The exit code of `coxswain watch` for a run that did not succeed.
+const NOT_WELL: u8 = 3;
+
 /// Runs the command that the arguments name. Exit code 0: done; 1: it failed, and stderr says why; 2: the arguments are
-/// wrong.
+/// wrong; 3: what was watched ended, and not well.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = start_log(&cli.log, cli.log_format).and_then(|()| match cli.command {
-        Command::Crds(args) => crds::run(&args),
-        Command::Rbac(args) => rbac::run(&args),
+        Command::Run(args) => on_tokio(run::run(args)).map(|()| ExitCode::SUCCESS),
+        Command::Watch(args) => {
+            let well = on_tokio(watch::run(args))?;
+            Ok(if well {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(NOT_WELL)
+            })
+        }
+        Command::Crds(args) => crds::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Rbac(args) => rbac::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Version => {
             version::run();
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
     });
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("coxswain: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn on_tokio<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 /// Logs go to stderr: stdout is for what a command prints.

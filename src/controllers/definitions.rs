@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::{
     api::ConfigStatus,
     core::definitions::verdict::{self, Definition, Verdict},
-    effects::events::Note,
+    core::note::Note,
     facts::stores::{Cache, Change, Definitions, Kind},
 };
 
@@ -141,8 +141,7 @@ where
     match context.effects.write_status(&wanted).await {
         Ok(written) => {
             if verdict != Verdict::Valid {
-                let key = format!("{:?}/{}", written.meta().generation, verdict.message());
-                let note = Note::warning(verdict.reason(), key, verdict.message());
+                let note = Note::warning(verdict.reason(), verdict.message());
                 context
                     .effects
                     .events

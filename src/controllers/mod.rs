@@ -1,6 +1,14 @@
 //! One file per kind: what is watched, and facts -> decide -> effects. Thin.
 
 pub mod definitions;
+pub mod evaluation;
+pub mod execution;
+pub mod problem;
+pub mod run;
+pub mod supervise;
+pub mod wake;
+
+pub use run::{Options, run};
 
 use std::sync::Arc;
 

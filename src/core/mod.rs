@@ -2,8 +2,19 @@
 
 pub mod definitions;
 pub mod evaluation;
+pub mod event;
 pub mod invalid;
+pub mod jobs;
+pub mod jsonpath;
 pub mod labels;
+pub mod names;
+pub mod note;
+pub mod payload;
 pub mod place;
+pub mod queue;
+pub mod remediation;
+pub mod selector;
+pub mod sequence;
 
 pub use invalid::Invalid;
+pub use note::Note;

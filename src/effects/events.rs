@@ -1,55 +1,23 @@
 //! Kubernetes Events: the story of a run, as `kubectl describe` shows it.
 //!
-//! An Event's name comes from the object and from what happened, so the same thing is told once, also over a restart.
-//! Telling is best effort: it never delays a decision, and what finds no room in the queue is dropped and counted.
+//! Events are told after the status that they speak of was written, and once. Telling is best effort: it never delays a
+//! decision, and what finds no room in the queue is dropped and logged. They are core Events, not those of
+//! `events.k8s.io`, because `kubectl describe` sorts by the `lastTimestamp` that only the former may carry.
 
 use k8s_openapi::{
-    api::{core::v1::ObjectReference, events::v1::Event},
-    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+    api::core::v1::{Event, EventSource, ObjectReference},
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
 use kube::{Api, Client, Resource, ResourceExt, api::PostParams};
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
+
+use crate::core::note::Note;
 
 /// The name under which Coxswain reports.
 pub const REPORTER: &str = "coxswain";
 const QUEUE: usize = 1024;
 const NOTE_MAX: usize = 1000;
-
-/// One thing that happened.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Note {
-    /// What happened, in a CamelCase word: `TaskStarted`.
-    pub reason: &'static str,
-    /// What tells this from other happenings of the same reason: `2/je-test`.
-    pub key: String,
-    /// The sentence for people.
-    pub text: String,
-    /// Whether somebody should look.
-    pub warning: bool,
-}
-
-impl Note {
-    /// Something that went as it should.
-    pub fn normal(reason: &'static str, key: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            reason,
-            key: key.into(),
-            text: text.into(),
-            warning: false,
-        }
-    }
-
-    /// Something that somebody should look at.
-    pub fn warning(reason: &'static str, key: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            reason,
-            key: key.into(),
-            text: text.into(),
-            warning: true,
-        }
-    }
-}
+const NAME_MAX: usize = 200;
 
 /// Publishes Events in the background.
 #[derive(Clone)]
@@ -88,8 +56,8 @@ impl Events {
         K: Resource,
         K::DynamicType: Default,
     {
-        for note in notes {
-            let event = event(object, now, note);
+        for (index, note) in notes.into_iter().enumerate() {
+            let event = event(object, now, index, note);
             if let Err(error) = self.queue.try_send(event) {
                 tracing::warn!(%error, "an Event was dropped");
             }
@@ -97,44 +65,47 @@ impl Events {
     }
 }
 
-fn event<K>(object: &K, now: jiff::Timestamp, note: Note) -> Event
+fn event<K>(object: &K, now: jiff::Timestamp, index: usize, note: Note) -> Event
 where
     K: Resource,
     K::DynamicType: Default,
 {
     let name = object.name_any();
-    let uid = object.uid().unwrap_or_default();
-    let hash = Sha256::digest(format!("{uid}\n{}\n{}", note.reason, note.key));
-    let short: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let mut text = note.text;
-    if text.len() > NOTE_MAX {
-        let end = (0..=NOTE_MAX)
-            .rev()
-            .find(|i| text.is_char_boundary(*i))
-            .unwrap_or(0);
-        text.truncate(end);
-    }
+    // Names sort as the story goes, because kubectl sorts by whole seconds only.
+    let own = format!("{}.{:x}{index:02x}", cut(&name, NAME_MAX), now.as_microsecond());
+    let text = cut(&note.text, NOTE_MAX).to_owned();
     Event {
         metadata: ObjectMeta {
-            name: Some(format!("{name}.{short}")),
+            name: Some(own),
             namespace: object.namespace(),
             ..ObjectMeta::default()
         },
-        event_time: Some(MicroTime(now)),
-        reporting_controller: Some(REPORTER.to_owned()),
-        reporting_instance: Some(REPORTER.to_owned()),
-        action: Some(note.reason.to_owned()),
+        first_timestamp: Some(Time(now)),
+        last_timestamp: Some(Time(now)),
+        count: Some(1),
+        source: Some(EventSource {
+            component: Some(REPORTER.to_owned()),
+            host: None,
+        }),
         reason: Some(note.reason.to_owned()),
         type_: Some(if note.warning { "Warning" } else { "Normal" }.to_owned()),
-        note: Some(text),
-        regarding: Some(ObjectReference {
+        message: Some(text),
+        involved_object: ObjectReference {
             api_version: Some(K::api_version(&K::DynamicType::default()).into_owned()),
             kind: Some(K::kind(&K::DynamicType::default()).into_owned()),
             name: Some(name),
             namespace: object.namespace(),
-            uid: Some(uid),
+            uid: object.uid(),
             ..ObjectReference::default()
-        }),
+        },
         ..Event::default()
     }
+}
+
+/// The first `max` bytes, at a character's end.
+fn cut(text: &str, max: usize) -> &str {
+    let end = (0..=max.min(text.len()))
+        .rev()
+        .find(|i| text.is_char_boundary(*i));
+    &text[..end.unwrap_or(0)]
 }

@@ -1,6 +1,13 @@
 //! Reads: from caches, from the API server, from metrics providers; and the clock.
 
 pub mod clock;
+pub mod execution;
 pub mod guarded;
+pub mod holds;
 pub mod metrics;
 pub mod stores;
+
+/// How long one watch lasts, in seconds. Load balancers drop connections that are idle for about four minutes.
+pub const WATCH_TIMEOUT: u32 = 180;
+/// No single read may take longer.
+pub const READ_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);

@@ -1,0 +1,48 @@
+# Two commands do everything on a fresh Debian or Ubuntu machine:
+#   make demo   the tutorial's loop, live
+#   make test   everything that CI checks
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down test test-rust test-go test-control-plane test-cluster lint generate image install-deps bench bench-sequence
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
+
+demo: ## A sick service is healed, live; on a cluster of its own, or on yours with KUBECONFIG
+	@hack/demo.sh up $(VARIANT)
+
+demo-down: ## Removes what make demo made
+	@hack/demo.sh down
+
+test: ## Everything that CI checks; as root on Debian or Ubuntu also on a real cluster
+	@hack/test.sh all
+
+lint: ## Format, clippy, go vet, shellcheck
+	@hack/test.sh lint
+
+test-rust: ## Unit tests and scenarios in virtual time
+	@hack/test.sh rust
+
+test-go: ## Tests of the cluster tool and of the demo service
+	@hack/test.sh go
+
+test-control-plane: ## Tests against a real API server; no root needed
+	@hack/test.sh control-plane
+
+test-cluster: ## The tutorial on a real cluster; root, Debian or Ubuntu
+	@hack/test.sh cluster
+
+generate: ## Writes crds/, config/ and the chart's copies anew
+	@hack/generate.sh
+
+image: ## The operator's image, as a tar; prints its path
+	@hack/operator-image.sh
+
+install-deps: ## Installs what the tests need, with apt; root
+	@hack/install-deps.sh
+
+bench: ## Measures what docs/performance.md says
+	@hack/bench.sh all
+
+bench-sequence: ## Four Jobs in a row, three ways
+	@hack/bench.sh sequence

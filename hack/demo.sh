@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# The demo: a service that is really sick, healed live by a declared sequence.
+#
+#   demo.sh up [remediation|escalation|control]   default: remediation, then escalation
+#   demo.sh down
+#
+# Without KUBECONFIG it starts a cluster of its own (root, Debian or Ubuntu); with KUBECONFIG it uses yours, and
+# COXSWAIN_LOAD_IMAGE says how images get there ('kind load image-archive').
+set -euo pipefail
+# shellcheck source=lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+# shellcheck source=lib/operator.sh
+. "$repo/hack/lib/operator.sh"
+
+cluster_name=${COXSWAIN_DEMO_CLUSTER:-demo}
+
+up() {
+	local started=$SECONDS variant
+	say "building (cold: about 20 minutes on 2 cores, most of it Kubernetes and the operator; warm: seconds)"
+	binary=$("$repo/hack/operator-image.sh" --binary)
+	operator=$("$repo/hack/operator-image.sh")
+	mapfile -t images < <("$repo/hack/images/build.sh")
+	HELM=$("$repo/hack/images/build.sh" --helm)
+	export HELM
+	timed "cluster" use_cluster "$cluster_name"
+	timed "images" load_images "$operator" "${images[@]}"
+	timed "operator" install_operator
+	say "ready after $((SECONDS - started)) s"
+	for variant in "$@"; do
+		play "$variant"
+	done
+	look_further "$@"
+}
+
+# play VARIANT: makes the service sick, raises the problem, shows the run.
+play() {
+	local variant=$1 project files name started
+	project=$variant files=$repo/examples/tutorial/$variant
+	if [ "$variant" = remediation ]; then
+		project=fulltour files=$repo/examples/tutorial
+	fi
+	say "$variant: a service gets sick"
+	KUBECTL=$(kubectl_shim) "$repo/examples/tutorial/setup.sh" "$variant"
+	"${kubectl[@]}" apply -k "$files" >&2
+	started=$SECONDS
+	name=$("${kubectl[@]}" create -f "$files/problem.yaml" -o name)
+	say "$variant: raised ${name#*/}; the run, live:"
+	"$binary" watch -n "$project" "pe/${name#*/}" || true
+	say "$variant: $((SECONDS - started)) s from the problem to the end"
+	printf '\n$ kubectl get sequenceexecutions -n %s\n' "$project"
+	"${kubectl[@]}" get sequenceexecutions -n "$project"
+	printf '\n'
+}
+
+# setup.sh wants one command: this file is it.
+kubectl_shim() {
+	local shim=$cache/bin/demo-kubectl
+	mkdir -p "$cache/bin"
+	{
+		printf '#!/usr/bin/env bash\nexec'
+		printf ' %q' "${kubectl[@]}"
+		printf ' "$@"\n'
+	} >"$shim"
+	chmod +x "$shim"
+	printf '%s\n' "$shim"
+}
+
+look_further() {
+	cat <<END
+Look further:
+  export KUBECONFIG=$KUBECONFIG
+  alias kubectl='${kubectl[*]}'
+  kubectl get problemevents,sequenceexecutions,evaluations -A
+  kubectl describe sequenceexecution -n fulltour
+  kubectl logs -n coxswain-system deployment/coxswain
+  make demo-down
+END
+}
+
+down() {
+	if [ -n "${KUBECONFIG:-}" ]; then
+		use_cluster "$cluster_name"
+		local variant
+		for variant in remediation escalation control; do
+			KUBECTL=$(kubectl_shim) "$repo/examples/tutorial/setup.sh" --down "$variant"
+		done
+		"${kubectl[@]}" delete --ignore-not-found -k "$repo/config/default" >&2
+		"${kubectl[@]}" delete --ignore-not-found -f "$repo/crds" >&2
+	else
+		"$(cluster_tool)" down --name "$cluster_name" >&2
+	fi
+}
+
+case ${1:-} in
+up)
+	shift
+	[ $# -gt 0 ] || set -- remediation escalation
+	up "$@"
+	;;
+down) down ;;
+*) die "usage: demo.sh up [remediation|escalation|control] | down" ;;
+esac

@@ -1,0 +1,304 @@
+//! A run as a tree of attempts and tasks, for people.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use crate::api::{
+    SequenceExecution, SequenceExecutionStatus, Timestamp as ApiTime,
+    execution::{AttemptStatus, TaskStatus},
+};
+
+/// How a tree is drawn.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Style {
+    /// With ANSI colours.
+    pub colour: bool,
+    /// As wide as the terminal, in characters; longer lines are cut. 0: as long as they are.
+    pub width: usize,
+}
+
+const GREEN: &str = "32";
+const YELLOW: &str = "33";
+const RED: &str = "31";
+const DIM: &str = "2";
+const BOLD: &str = "1";
+
+/// The tree as it stands at `now`.
+pub fn render(run: &SequenceExecution, now: Timestamp, style: Style) -> String {
+    let empty = SequenceExecutionStatus::default();
+    let status = run.status.as_ref().unwrap_or(&empty);
+    let spec = &run.spec;
+    let took = span(status.started_at.as_ref(), status.finished_at.as_ref(), now);
+    let phase = if status.phase.is_empty() {
+        "Pending"
+    } else {
+        &status.phase
+    };
+    let mut out = String::new();
+    line(
+        &mut out,
+        style,
+        &[
+            (
+                BOLD,
+                &format!(
+                    "{}/{}/{} {}",
+                    spec.project, spec.stage, spec.service, spec.sequence
+                ),
+            ),
+            (phase_colour(phase), &format!("  {phase}")),
+            (DIM, &format!("  {took}")),
+        ],
+    );
+    for earlier in &status.earlier_attempts {
+        line(&mut out, style, &[(DIM, &format!("├─ attempt {earlier}"))]);
+    }
+    let waits = status.next_attempt_at.as_ref().filter(|_| !status.done);
+    for (index, attempt) in status.attempts.iter().enumerate() {
+        let last = index + 1 == status.attempts.len() && waits.is_none();
+        attempt_lines(&mut out, attempt, last, now, style);
+    }
+    if let Some(at) = waits {
+        let left = seconds(at.0.duration_since(now).as_secs().max(0));
+        let number = status.attempt.unwrap_or(0) + 1;
+        line(
+            &mut out,
+            style,
+            &[(DIM, &format!("└─ attempt {number} starts in {left}"))],
+        );
+    }
+    let message = if status.message.is_empty() {
+        "waits for the operator"
+    } else {
+        &status.message
+    };
+    line(
+        &mut out,
+        style,
+        &[(phase_colour(phase), &format!("{phase}: {message}"))],
+    );
+    out
+}
+
+fn attempt_lines(out: &mut String, attempt: &AttemptStatus, last: bool, now: Timestamp, style: Style) {
+    let (branch, stem) = if last {
+        ("└─", "  ")
+    } else {
+        ("├─", "│ ")
+    };
+    let result = attempt.result.as_deref().unwrap_or("");
+    let score = attempt
+        .score
+        .map(|s| format!("  score {}", number(s)))
+        .unwrap_or_default();
+    line(
+        out,
+        style,
+        &[
+            (
+                "",
+                &format!(
+                    "{branch} attempt {}  {:<20}",
+                    attempt.number,
+                    attempt.action.as_deref().unwrap_or("")
+                ),
+            ),
+            (result_colour(result), &format!("  {result}")),
+            ("", &score),
+            (
+                DIM,
+                &format!(
+                    "  {}",
+                    span(attempt.started_at.as_ref(), attempt.finished_at.as_ref(), now)
+                ),
+            ),
+        ],
+    );
+    let widest = attempt
+        .tasks
+        .iter()
+        .map(|t| t.name.chars().count())
+        .max()
+        .unwrap_or(0);
+    for (index, task) in attempt.tasks.iter().enumerate() {
+        let twig = if index + 1 == attempt.tasks.len() {
+            "└─"
+        } else {
+            "├─"
+        };
+        let (mark, colour) = mark(task);
+        line(
+            out,
+            style,
+            &[
+                ("", &format!("{stem} {twig} ")),
+                (colour, mark),
+                ("", &format!(" {:<widest$}", task.name)),
+                (DIM, &format!("  {:>6}", task_span(task, now))),
+                ("", &format!("  {}", detail(task, now))),
+            ],
+        );
+    }
+}
+
+fn mark(task: &TaskStatus) -> (&'static str, &'static str) {
+    match (task.state.as_str(), task.result.as_deref()) {
+        ("Skipped", _) => ("-", DIM),
+        ("Pending", _) | ("", _) => ("·", DIM),
+        ("Done", Some("pass")) => ("✔", GREEN),
+        ("Done", Some("warning")) => ("!", YELLOW),
+        ("Done" | "Lost", _) => ("✘", RED),
+        _ => ("●", YELLOW),
+    }
+}
+
+fn detail(task: &TaskStatus, now: Timestamp) -> String {
+    if task.state == "Waiting"
+        && let Some(until) = &task.wait_until
+        && until.0 > now
+    {
+        let left = seconds(until.0.duration_since(now).as_secs());
+        return format!("waits {left} more");
+    }
+    let job = task
+        .jobs
+        .iter()
+        .rev()
+        .find(|j| !j.name.is_empty())
+        .map(|j| format!("Job {}", j.name));
+    match (&job, task.message.is_empty(), task.state.as_str()) {
+        (_, false, _) => task.message.clone(),
+        (Some(job), true, "Starting") => format!("{job} starts"),
+        (Some(job), true, "Running") => format!("{job} runs"),
+        (Some(job), true, _) => job.clone(),
+        (None, true, _) => String::new(),
+    }
+}
+
+fn task_span(task: &TaskStatus, now: Timestamp) -> String {
+    match &task.started_at {
+        Some(_) if task.state != "Pending" => span(task.started_at.as_ref(), task.finished_at.as_ref(), now),
+        _ => String::new(),
+    }
+}
+
+fn span(from: Option<&ApiTime>, to: Option<&ApiTime>, now: Timestamp) -> String {
+    let Some(from) = from else { return String::new() };
+    seconds(to.map_or(now, |t| t.0).duration_since(from.0).as_secs().max(0))
+}
+
+fn seconds(total: i64) -> String {
+    match (total / 3600, total / 60 % 60, total % 60) {
+        (0, 0, s) => format!("{s}s"),
+        (0, m, s) => format!("{m}m{s:02}s"),
+        (h, m, _) => format!("{h}h{m:02}m"),
+    }
+}
+
+fn number(score: f64) -> String {
+    let rounded = (score * 10.0).round() / 10.0;
+    format!("{rounded}")
+}
+
+fn phase_colour(phase: &str) -> &'static str {
+    match phase {
+        "Succeeded" | "Resolved" => GREEN,
+        "Failed" | "Exhausted" | "Inconclusive" | "TimedOut" | "Aborted" | "Expired" => RED,
+        _ => YELLOW,
+    }
+}
+
+fn result_colour(result: &str) -> &'static str {
+    match result {
+        "pass" => GREEN,
+        "warning" => YELLOW,
+        "fail" => RED,
+        _ => DIM,
+    }
+}
+
+fn line(out: &mut String, style: Style, parts: &[(&str, &str)]) {
+    let mut room = if style.width == 0 { usize::MAX } else { style.width };
+    let mut text = String::new();
+    for (colour, part) in parts {
+        let shown: String = part.chars().filter(|c| !c.is_control()).take(room).collect();
+        room -= shown.chars().count();
+        if style.colour && !colour.is_empty() && !shown.trim().is_empty() {
+            let _ = write!(text, "\x1b[{colour}m{shown}\x1b[0m");
+        } else {
+            text.push_str(&shown);
+        }
+    }
+    out.push_str(text.trim_end());
+    out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn run() -> SequenceExecution {
+        serde_json::from_value(json!({
+            "metadata": {"name": "slow-1", "namespace": "fulltour"},
+            "spec": {"project": "fulltour", "stage": "production", "service": "helloservice", "sequence": "remediation"},
+            "status": {
+                "phase": "Running", "attempt": 2, "message": "je-test: Job helloservice-je-test-b runs",
+                "startedAt": "2027-01-15T08:00:00.000000Z",
+                "attempts": [
+                    {"number": 1, "action": "scale to 2", "result": "fail", "score": 33.333_333,
+                     "startedAt": "2027-01-15T08:00:00.000000Z", "finishedAt": "2027-01-15T08:01:12.000000Z",
+                     "tasks": [
+                        {"name": "get-action", "state": "Done", "result": "pass", "message": "scale = 2 (action 1 of 2)",
+                         "startedAt": "2027-01-15T08:00:00.000000Z", "finishedAt": "2027-01-15T08:00:00.000000Z"},
+                        {"name": "evaluation", "state": "Done", "result": "fail", "message": "fail: 33.3 of 100",
+                         "startedAt": "2027-01-15T08:00:10.000000Z", "finishedAt": "2027-01-15T08:01:12.000000Z"},
+                     ]},
+                    {"number": 2, "action": "scale to 4", "startedAt": "2027-01-15T08:01:42.000000Z",
+                     "tasks": [
+                        {"name": "get-action", "state": "Done", "result": "pass", "message": "scale = 4 (action 2 of 2)",
+                         "startedAt": "2027-01-15T08:01:42.000000Z", "finishedAt": "2027-01-15T08:01:42.000000Z"},
+                        {"name": "je-test", "state": "Running", "startedAt": "2027-01-15T08:01:46.000000Z",
+                         "jobs": [{"name": "helloservice-je-test-b", "config": "c", "action": 0, "task": 0, "try": 1, "state": "Running"}]},
+                        {"name": "evaluation", "state": "Pending"},
+                     ]},
+                ],
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_tree_tells_the_run() {
+        let now = "2027-01-15T08:01:58Z".parse().unwrap();
+        insta::assert_snapshot!(render(&run(), now, Style::default()), @r"
+        fulltour/production/helloservice remediation  Running  1m58s
+        ├─ attempt 1  scale to 2            fail  score 33.3  1m12s
+        │  ├─ ✔ get-action      0s  scale = 2 (action 1 of 2)
+        │  └─ ✘ evaluation    1m02s  fail: 33.3 of 100
+        └─ attempt 2  scale to 4              16s
+           ├─ ✔ get-action      0s  scale = 4 (action 2 of 2)
+           ├─ ● je-test        12s  Job helloservice-je-test-b runs
+           └─ · evaluation
+        Running: je-test: Job helloservice-je-test-b runs
+        ");
+    }
+
+    #[test]
+    fn lines_are_cut_at_the_terminals_width_and_never_carry_control_characters() {
+        let mut run = run();
+        run.status.as_mut().unwrap().message = "\x1b[31mred\nnext".into();
+        let drawn = render(
+            &run,
+            Timestamp::now(),
+            Style {
+                colour: false,
+                width: 40,
+            },
+        );
+        assert!(drawn.lines().all(|l| l.chars().count() <= 40), "{drawn}");
+        assert!(!drawn.contains('\x1b'), "{drawn}");
+    }
+}

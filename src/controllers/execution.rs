@@ -1,0 +1,528 @@
+//! SequenceExecutions: gathers facts, decides, writes the status, carries the effects out.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::{Stream, StreamExt, stream};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use kube::{
+    Api, ResourceExt,
+    runtime::{
+        Controller, WatchStreamExt,
+        controller::{self, Action},
+        reflector::{self, ObjectRef, Store},
+        watcher,
+    },
+};
+use tokio::sync::watch;
+
+use super::{
+    Context,
+    supervise::Backoff,
+    wake::{Wake, Woken},
+};
+use crate::{
+    api::{Evaluation, ProblemEvent, SequenceExecution},
+    core::{
+        labels,
+        queue::{Arbiter, Candidate, PlaceKey},
+        sequence::{self, Decision, Effect, Facts, Needs, priority},
+    },
+    effects::{self, Created},
+    facts::{self, WATCH_TIMEOUT, execution::Reader},
+};
+
+/// No reconciliation goes round more often before it comes back later.
+const ROUNDS: usize = 12;
+const CONCURRENCY: u16 = 32;
+
+/// Why a reconciliation failed; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something could not be read.
+    #[error(transparent)]
+    Read(#[from] facts::execution::Error),
+    /// Something could not be written.
+    #[error(transparent)]
+    Write(#[from] effects::Error),
+    /// A bug: the other executions go on.
+    #[error("{0}")]
+    Panicked(String),
+}
+
+/// The executions' controller and what it works with.
+pub struct Executions {
+    context: Arc<Context>,
+    reader: Reader,
+    live: Store<SequenceExecution>,
+    arbiter: Mutex<Arbiter>,
+    wake: Wake<SequenceExecution>,
+    problems: Wake<ProblemEvent>,
+    backoff: Backoff,
+    initialised: watch::Sender<bool>,
+}
+
+/// What the controller is driven by, besides its own watch.
+pub struct Inputs {
+    /// Reads facts; its stores are filled by others.
+    pub reader: Reader,
+    /// Wakes executions.
+    pub wake: Wake<SequenceExecution>,
+    /// The receiving end of `wake`.
+    pub woken: Woken<SequenceExecution>,
+    /// Wakes problems when their run changes.
+    pub problems: Wake<ProblemEvent>,
+    /// Changes of Jobs: their cache is up to date when they come.
+    pub job_changes: futures::stream::BoxStream<'static, ObjectRef<SequenceExecution>>,
+}
+
+/// Runs until `shutdown` resolves, or a watch ends.
+pub async fn run(
+    context: Arc<Context>,
+    inputs: Inputs,
+    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+) {
+    let api = Api::<SequenceExecution>::all(context.client.clone());
+    let (live, writer) = reflector::store();
+    let me = Arc::new(Executions {
+        context: context.clone(),
+        reader: inputs.reader,
+        live: live.clone(),
+        arbiter: Mutex::default(),
+        wake: inputs.wake,
+        problems: inputs.problems,
+        backoff: Backoff::default(),
+        initialised: watch::channel(false).0,
+    });
+    let ended = me.clone();
+    // A run that ends leaves the selection, so the API server sends its deletion: finished runs cost no memory.
+    let config = watcher::Config::default()
+        .fields("status.done!=true")
+        .timeout(WATCH_TIMEOUT);
+    let runs = watcher(api, config)
+        .default_backoff()
+        .modify(|run| run.managed_fields_mut().clear())
+        .reflect(writer)
+        .inspect(move |event| match event {
+            Ok(watcher::Event::Delete(run)) => ended.left(run),
+            Ok(watcher::Event::InitDone) => ended.listed(),
+            _ => {}
+        })
+        .applied_objects();
+    let (woken, all) = inputs.woken.into_streams();
+    let controller = Controller::for_stream(runs, live)
+        .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .reconcile_on(woken)
+        .reconcile_on(inputs.job_changes)
+        .reconcile_on(evaluation_changes(&context))
+        .reconcile_all_on(all)
+        .graceful_shutdown_on(shutdown)
+        .run(
+            |run, me: Arc<Executions>| async move {
+                let uid = run.uid().unwrap_or_default();
+                let name = run.name_any();
+                let done = super::supervise::guard(me.reconcile(run)).await;
+                let done = done.unwrap_or_else(|panic| Err(Error::Panicked(panic)));
+                match done {
+                    Ok(action) => {
+                        me.backoff.reset(&uid);
+                        Ok(action)
+                    }
+                    Err(error) => {
+                        let wait = me.backoff.next(&uid);
+                        tracing::warn!(execution = name, %error, ?wait, "could not go on; trying again");
+                        Ok(Action::requeue(wait))
+                    }
+                }
+            },
+            |_, _: &Error, _| Action::requeue(std::time::Duration::from_secs(5)),
+            me.clone(),
+        );
+    controller
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                tracing::debug!(%error, "execution controller");
+            }
+        })
+        .await;
+}
+
+/// An Evaluation that has its verdict, or is gone, leaves the selection: its run looks at it.
+fn evaluation_changes(
+    context: &Context,
+) -> impl Stream<Item = ObjectRef<SequenceExecution>> + Send + 'static {
+    let api = Api::<kube::core::PartialObjectMeta<Evaluation>>::all(context.client.clone());
+    let config = watcher::Config::default()
+        .fields("status.done!=true")
+        .timeout(WATCH_TIMEOUT);
+    watcher(api, config)
+        .default_backoff()
+        .filter_map(|event| async move {
+            match event {
+                Ok(watcher::Event::Delete(gone)) => owner_by_label(&gone),
+                _ => None,
+            }
+        })
+}
+
+/// The watches of Jobs and their pods, with the caches that they fill.
+pub fn watch_jobs(
+    client: &kube::Client,
+) -> (
+    Store<Job>,
+    Store<Pod>,
+    futures::stream::BoxStream<'static, ObjectRef<SequenceExecution>>,
+) {
+    let ours = format!("{}={}", labels::MANAGED_BY, labels::COXSWAIN);
+    let config = watcher::Config::default().labels(&ours).timeout(WATCH_TIMEOUT);
+    let (jobs, job_writer) = reflector::store();
+    let (pods, pod_writer) = reflector::store();
+    let job_stream = watcher(Api::<Job>::all(client.clone()), config.clone())
+        .default_backoff()
+        .modify(|job| {
+            job.managed_fields_mut().clear();
+            // Only metadata and status are looked at again.
+            if let Some(spec) = job.spec.as_mut() {
+                spec.template = Default::default();
+            }
+        })
+        .reflect(job_writer)
+        .touched_objects()
+        .filter_map(|job| async move { job.ok().as_ref().and_then(owner_by_label) });
+    let pod_stream = watcher(Api::<Pod>::all(client.clone()), config)
+        .default_backoff()
+        .modify(|pod| {
+            pod.managed_fields_mut().clear();
+            pod.spec = None;
+        })
+        .reflect(pod_writer)
+        .touched_objects()
+        .filter_map(|pod| async move { pod.ok().as_ref().and_then(owner_by_label) });
+    (jobs, pods, stream::select(job_stream, pod_stream).boxed())
+}
+
+fn owner_by_label<K: ResourceExt>(object: &K) -> Option<ObjectRef<SequenceExecution>> {
+    let name = object.labels().get(labels::EXECUTION)?;
+    Some(ObjectRef::new(name).within(&object.namespace()?))
+}
+
+impl Executions {
+    async fn reconcile(&self, run: Arc<SequenceExecution>) -> Result<Action, Error> {
+        self.wait_until_ready().await;
+        let mut run = Arc::unwrap_or_clone(run);
+        let mut extra = Extra::default();
+        let mut fresh = false;
+        for _ in 0..ROUNDS {
+            if run.metadata.deletion_timestamp.is_some() {
+                self.left(&run);
+                return Ok(Action::await_change());
+            }
+            let now = self.context.clock.now();
+            let decision = self.decide(&run, &extra, now).await?;
+            let before = run.status.clone().unwrap_or_default();
+            if decision.status == before && !decision.then.is_empty() && !fresh {
+                // Only a live status may lead to a create that no status write guards.
+                let Some(live) = self.read(&run).await? else {
+                    return Ok(Action::await_change());
+                };
+                fresh = true;
+                run = live;
+                continue;
+            }
+            self.delete(&run, &decision).await?;
+            if decision.status != before {
+                run.status = Some(decision.status.clone());
+                match self.context.effects.write_status(&run).await {
+                    Ok(written) => run = written,
+                    Err(error) if error.is_conflict() => {
+                        let Some(live) = self.read(&run).await? else {
+                            return Ok(Action::await_change());
+                        };
+                        run = live;
+                        continue;
+                    }
+                    Err(error) if error.is_not_found() => return Ok(Action::await_change()),
+                    Err(error) => return Err(error.into()),
+                }
+                fresh = true;
+                self.report(&run, &decision, now);
+            }
+            if !decision.wants_place {
+                self.release(&run);
+            }
+            if self.create(&run, &decision, &mut extra).await? {
+                continue;
+            }
+            match decision.again {
+                Some(at) if at <= now => {}
+                Some(at) => {
+                    let wait = at.duration_since(now).unsigned_abs();
+                    return Ok(Action::requeue(wait));
+                }
+                None => return Ok(Action::await_change()),
+            }
+        }
+        tracing::warn!(
+            execution = run.name_any(),
+            "went round too often; comes back in 5 s"
+        );
+        Ok(Action::requeue(std::time::Duration::from_secs(5)))
+    }
+
+    async fn decide(
+        &self,
+        run: &SequenceExecution,
+        extra: &Extra,
+        now: jiff::Timestamp,
+    ) -> Result<Decision, Error> {
+        let needs = sequence::needs(run, now);
+        let mut facts = self.reader.gather(run, &needs, now).await?;
+        facts.refused.clone_from(&extra.refused);
+        facts
+            .jobs
+            .extend(extra.jobs.iter().map(|job| (job.name_any(), job.clone())));
+        self.ask_for_place(run, &needs, &mut facts);
+        Ok(sequence::step(run, &facts, now))
+    }
+
+    /// Asks the arbiter, unless the run could not use the place.
+    fn ask_for_place(&self, run: &SequenceExecution, needs: &Needs, facts: &mut Facts) {
+        let wants = facts.hold.is_none() && !facts.resolved && sequence::goes_on(run);
+        if !needs.place || !wants {
+            return;
+        }
+        let place = place_of(run);
+        let others: Vec<Candidate> = self
+            .live
+            .state()
+            .iter()
+            .filter(|other| place_of(other) == place && waits(other))
+            .map(|other| self.candidate(other))
+            .collect();
+        let grant = self.arbiter().request(&place, &self.candidate(run), &others);
+        facts.grant = Some(grant);
+    }
+
+    fn candidate(&self, run: &SequenceExecution) -> Candidate {
+        let sequence = match run
+            .status
+            .as_ref()
+            .and_then(|s| s.plan.as_ref())
+            .and_then(|p| p.sequence.clone())
+        {
+            Some(pinned) => Some(pinned),
+            None => {
+                let definitions = self.reader.definitions.of(&run.namespace().unwrap_or_default());
+                let spec = &run.spec;
+                crate::core::definitions::sequence(
+                    &definitions.shipyards,
+                    &spec.project,
+                    &spec.stage,
+                    &spec.sequence,
+                )
+                .ok()
+                .map(|(_, sequence)| sequence.into_owned())
+            }
+        };
+        Candidate {
+            uid: run.uid().unwrap_or_default(),
+            name: run.name_any(),
+            priority: sequence.as_ref().map_or(0, priority),
+            created: run.creation_timestamp().map_or(jiff::Timestamp::MIN, |t| t.0),
+        }
+    }
+
+    async fn delete(&self, run: &SequenceExecution, decision: &Decision) -> Result<(), Error> {
+        let namespace = run.namespace().unwrap_or_default();
+        for effect in &decision.first {
+            if let Effect::DeleteJob { name, uid } = effect {
+                self.context
+                    .effects
+                    .delete::<Job>(&namespace, name, uid.as_deref())
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates what was decided. True: something came back that has to be judged at once.
+    async fn create(
+        &self,
+        run: &SequenceExecution,
+        decision: &Decision,
+        extra: &mut Extra,
+    ) -> Result<bool, Error> {
+        let mut judge = false;
+        for effect in &decision.then {
+            let refused = match effect {
+                Effect::CreateJob(job) => match self.context.effects.create(job.as_ref()).await {
+                    Ok(Created::New(_)) => None,
+                    Ok(Created::Existed(found)) => {
+                        judge |= found.metadata.uid != known_uid(run, &found);
+                        extra.jobs.push(found);
+                        None
+                    }
+                    Err(error) => Some((job.name_any(), error)),
+                },
+                Effect::CreateEvaluation(evaluation) => {
+                    match self.context.effects.create(evaluation.as_ref()).await {
+                        Ok(Created::New(_)) => None,
+                        Ok(Created::Existed(_)) => {
+                            judge = true;
+                            None
+                        }
+                        Err(error) => Some((evaluation.name_any(), error)),
+                    }
+                }
+                Effect::DeleteJob { .. } => None,
+            };
+            if let Some((name, error)) = refused {
+                match error.refusal() {
+                    Some(status) => {
+                        extra.refused = Some((name, status.message.clone()));
+                        judge = true;
+                    }
+                    None => return Err(error.into()),
+                }
+            }
+        }
+        Ok(judge)
+    }
+
+    fn report(&self, run: &SequenceExecution, decision: &Decision, now: jiff::Timestamp) {
+        for note in &decision.notes {
+            let (execution, namespace) = (run.name_any(), run.namespace().unwrap_or_default());
+            if note.warning {
+                tracing::warn!(namespace, execution, reason = note.reason, "{}", note.text);
+            } else {
+                tracing::info!(namespace, execution, reason = note.reason, "{}", note.text);
+            }
+        }
+        self.context.effects.events.tell(run, now, decision.notes.clone());
+        if let Some(by) = run
+            .spec
+            .triggered_by
+            .as_ref()
+            .filter(|by| by.kind == "ProblemEvent")
+        {
+            self.problems
+                .wake(ObjectRef::new(&by.name).within(&run.namespace().unwrap_or_default()));
+        }
+    }
+
+    async fn read(&self, run: &SequenceExecution) -> Result<Option<SequenceExecution>, Error> {
+        let found: Option<SequenceExecution> = self
+            .reader
+            .live(&run.namespace().unwrap_or_default(), &run.name_any())
+            .await?;
+        Ok(found.filter(|live| live.metadata.uid == run.metadata.uid))
+    }
+
+    /// The run has ended or is gone: its place is free, and its problem wants to know.
+    fn left(&self, run: &SequenceExecution) {
+        self.release(run);
+        self.backoff.reset(&run.uid().unwrap_or_default());
+        if let Some(by) = run
+            .spec
+            .triggered_by
+            .as_ref()
+            .filter(|by| by.kind == "ProblemEvent")
+        {
+            self.problems
+                .wake(ObjectRef::new(&by.name).within(&run.namespace().unwrap_or_default()));
+        }
+    }
+
+    fn release(&self, run: &SequenceExecution) {
+        let place = place_of(run);
+        if !self.arbiter().release(&place, &run.uid().unwrap_or_default()) {
+            return;
+        }
+        for other in self
+            .live
+            .state()
+            .iter()
+            .filter(|o| place_of(o) == place && o.uid() != run.uid() && waits(o))
+        {
+            self.wake.wake(ObjectRef::from_obj(other.as_ref()));
+        }
+    }
+
+    /// After a (re)list: holders that are gone give their places up, and who holds one by its status has it. What was
+    /// granted since stays granted.
+    fn listed(&self) {
+        let live = self.live.state();
+        let uids: HashSet<String> = live.iter().filter_map(|run| run.uid()).collect();
+        let mut arbiter = self.arbiter();
+        arbiter.retain(|uid| uids.contains(uid));
+        for run in live.iter().filter(|r| {
+            r.status
+                .as_ref()
+                .is_some_and(|s| s.place.as_deref() == Some("Held"))
+        }) {
+            arbiter.restore(place_of(run), self.candidate(run));
+        }
+        drop(arbiter);
+        self.initialised.send_replace(true);
+    }
+
+    /// Nothing is decided before everything that decides was read: who holds a place, what is held back, what is
+    /// resolved, what is defined.
+    async fn wait_until_ready(&self) {
+        // A closed channel or store means that the controller is being shut down: then nothing is decided either.
+        let listed = self
+            .initialised
+            .subscribe()
+            .wait_for(|ready| *ready)
+            .await
+            .is_ok();
+        let read = self.reader.problems.wait_until_ready().await.is_ok()
+            && self.reader.holds.wait_until_ready().await
+            && self.reader.definitions.wait_until_ready().await.is_ok();
+        if !(listed && read) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn arbiter(&self) -> std::sync::MutexGuard<'_, Arbiter> {
+        self.arbiter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What came back from creates in this reconciliation.
+#[derive(Default)]
+struct Extra {
+    refused: Option<(String, String)>,
+    jobs: Vec<Job>,
+}
+
+/// The uid that the run's status has for this Job.
+fn known_uid(run: &SequenceExecution, job: &Job) -> Option<String> {
+    let name = job.name_any();
+    let attempt = run.status.as_ref()?.attempts.last()?;
+    attempt
+        .tasks
+        .iter()
+        .flat_map(|t| &t.jobs)
+        .find(|j| j.name == name)?
+        .uid
+        .clone()
+}
+
+fn place_of(run: &SequenceExecution) -> PlaceKey {
+    PlaceKey {
+        namespace: run.namespace().unwrap_or_default(),
+        project: run.spec.project.clone(),
+        stage: run.spec.stage.clone(),
+        service: run.spec.service.clone(),
+    }
+}
+
+/// Whether the run waits for its place: new, or queued.
+fn waits(run: &SequenceExecution) -> bool {
+    run.status
+        .as_ref()
+        .is_none_or(|s| s.phase.is_empty() || s.phase == sequence::phases::QUEUED)
+}

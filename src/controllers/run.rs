@@ -1,0 +1,141 @@
+//! Everything together: the watches, the caches and the controllers, until the shutdown.
+
+use std::sync::Arc;
+
+use futures::{FutureExt, StreamExt};
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, definitions, evaluation, execution, problem, wake};
+use crate::{
+    core::labels,
+    facts::{execution::Reader, holds::Holds, metrics::MetricsSource, stores::Definitions},
+};
+
+/// How the operator is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The namespace that the operator runs in: where the ConfigMap `coxswain-hold` is looked for.
+    pub own_namespace: String,
+    /// Set to true when every cache was filled.
+    pub ready: watch::Sender<bool>,
+}
+
+/// A part of the operator that ended without being asked to.
+#[derive(Debug, thiserror::Error)]
+#[error("{part} ended unexpectedly{why}; the operator stops, so that it is started afresh")]
+pub struct Ended {
+    part: &'static str,
+    why: String,
+}
+
+/// Runs every controller until `shutdown` is cancelled; running reconciliations are finished first. When any part ends
+/// by itself, all end: half an operator would be worse than none.
+pub async fn run(
+    context: Arc<Context>,
+    metrics: Arc<dyn MetricsSource>,
+    options: &Options,
+    shutdown: CancellationToken,
+) -> Result<(), Ended> {
+    let client = &context.client;
+    let (definitions, definition_watches) = Definitions::start(client, None);
+    let (holds, hold_changes) = Holds::watch(client, &options.own_namespace);
+    let (wake_runs, woken_runs) = wake::channel();
+    let (wake_problems, woken_problems) = wake::channel();
+    let (open, problem_stream) = problem::watch(client, wake_runs.clone());
+    let (jobs, pods, job_changes) = execution::watch_jobs(client);
+    let reader = Reader {
+        client: client.clone(),
+        definitions: definitions.clone(),
+        jobs,
+        pods,
+        problems: open.clone(),
+        holds,
+    };
+
+    let mut parts = JoinSet::new();
+    spawn(
+        &mut parts,
+        "readiness",
+        announce(reader.clone(), options.ready.clone()),
+    );
+    let token = || shutdown.clone().cancelled_owned();
+    spawn(&mut parts, "the watch of definitions", definition_watches);
+    let lifted = wake_runs.clone();
+    spawn(
+        &mut parts,
+        "the watch of holds",
+        hold_changes.for_each(move |()| {
+            lifted.wake_all();
+            std::future::ready(())
+        }),
+    );
+    spawn(
+        &mut parts,
+        "the definitions' controller",
+        definitions::run(context.clone(), definitions.clone()),
+    );
+    spawn(
+        &mut parts,
+        "the problems' controller",
+        problem::run(context.clone(), open, problem_stream, woken_problems, token()),
+    );
+    let inputs = execution::Inputs {
+        reader,
+        wake: wake_runs,
+        woken: woken_runs,
+        problems: wake_problems,
+        job_changes,
+    };
+    spawn(
+        &mut parts,
+        "the executions' controller",
+        execution::run(context.clone(), inputs, token()),
+    );
+    spawn(
+        &mut parts,
+        "the evaluations' controller",
+        evaluation::run(
+            context.clone(),
+            metrics,
+            definitions.providers.clone(),
+            shutdown.clone(),
+        ),
+    );
+    tracing::info!(field_manager = labels::COXSWAIN, "started");
+
+    let ended = parts.join_next().await;
+    if shutdown.is_cancelled() {
+        // What runs is finished, within the time that Kubernetes gives.
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+            while parts.len() > 2 && parts.join_next().await.is_some() {}
+        })
+        .await;
+        return Ok(());
+    }
+    let (part, why) = match ended {
+        Some(Ok(part)) => (part, String::new()),
+        Some(Err(error)) => ("a part of the operator", format!(": {error}")),
+        None => ("every part of the operator", String::new()),
+    };
+    Err(Ended { part, why })
+}
+
+/// Says when every cache that decides was filled.
+async fn announce(reader: Reader, ready: watch::Sender<bool>) {
+    let filled = reader.definitions.wait_until_ready().await.is_ok()
+        && reader.problems.wait_until_ready().await.is_ok()
+        && reader.holds.wait_until_ready().await;
+    if filled {
+        ready.send_replace(true);
+        std::future::pending::<()>().await;
+    }
+}
+
+fn spawn(
+    parts: &mut JoinSet<&'static str>,
+    name: &'static str,
+    part: impl Future<Output = ()> + Send + 'static,
+) {
+    parts.spawn(part.map(move |()| name));
+}

@@ -1,0 +1,79 @@
+//! One object's trouble stays its own: panics become errors, and each object waits longer the more often it fails.
+
+use std::{
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::FutureExt;
+
+const FIRST: Duration = Duration::from_millis(250);
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Runs one reconciliation; a panic in it is an error with its message.
+pub async fn guard<T>(reconcile: impl Future<Output = T>) -> Result<T, String> {
+    AssertUnwindSafe(reconcile).catch_unwind().await.map_err(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        format!("a bug in Coxswain: {text}; please report it")
+    })
+}
+
+/// How long each object that failed waits.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    failures: Mutex<HashMap<String, u32>>,
+}
+
+impl Backoff {
+    /// The object failed once more: how long to wait. It doubles, up to a minute.
+    pub fn next(&self, uid: &str) -> Duration {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry(uid.to_owned()).or_default();
+        let wait = FIRST.saturating_mul(2_u32.saturating_pow(*count)).min(LONGEST);
+        *count = count.saturating_add(1).min(16);
+        wait
+    }
+
+    /// The object went well, or is gone.
+    pub fn reset(&self, uid: &str) {
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_minute_and_start_anew_after_a_success() {
+        let backoff = Backoff::default();
+        let waits: Vec<_> = (0..10).map(|_| backoff.next("a").as_millis()).collect();
+        assert_eq!(waits[..4], [250, 500, 1000, 2000]);
+        assert_eq!(waits[9], 60_000);
+        assert_eq!(
+            backoff.next("b").as_millis(),
+            250,
+            "another object's failures are its own"
+        );
+        backoff.reset("a");
+        assert_eq!(backoff.next("a").as_millis(), 250);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_with_its_message() {
+        let error = guard(async { panic!("index out of bounds") })
+            .await
+            .map(|(): ()| ())
+            .unwrap_err();
+        assert!(error.contains("index out of bounds"), "{error}");
+    }
+}

@@ -1,0 +1,243 @@
+//! Names that follow from what they name, so that the same thing never gets two, and that can't be too long.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+/// The longest DNS label.
+pub const LABEL_MAX: usize = 63;
+/// The longest name of a SequenceExecution; its Jobs' and Evaluations' names are made from parts of it.
+pub const EXECUTION_MAX: usize = 52;
+const HASH_LENGTH: usize = 10;
+const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+/// What makes a Job the one it is: there is at most one Job for each key.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct JobKey<'a> {
+    /// The SequenceExecution's uid.
+    pub execution_uid: &'a str,
+    /// The attempt, from 1.
+    pub attempt: i32,
+    /// The sequence's task, by its index.
+    pub task: usize,
+    /// The action: [`crate::core::jobs::matching::Matched::index`], which tells apart the actions of several JobConfigs.
+    pub action: usize,
+    /// The action's Job, by its index.
+    pub job: usize,
+    /// The try, from 1.
+    pub try_: i32,
+}
+
+/// The value of the annotation `coxswain.dev/key`: `<execution uid>/<attempt>/<task>/<action>/<job>/<try>`.
+impl fmt::Display for JobKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            execution_uid,
+            attempt,
+            task,
+            action,
+            job,
+            try_,
+        } = self;
+        write!(f, "{execution_uid}/{attempt}/{task}/{action}/{job}/{try_}")
+    }
+}
+
+/// A Job's name: `<service>-<task>-<hash of the key>`, at most 52 characters, which leaves room for its pod's suffix.
+pub fn job_name(service: &str, task: &str, key: &JobKey) -> String {
+    format!(
+        "{}-{}-{}",
+        label_part(service, 20),
+        label_part(task, 20),
+        hash(&[&key.to_string()])
+    )
+}
+
+/// The name of a problem's run: `<problem>-<run>-<hash>`, at most 52 characters.
+pub fn execution_name(problem_name: &str, problem_uid: &str, run: u32) -> String {
+    let run = run.to_string();
+    format!(
+        "{}-{run}-{}",
+        label_part(problem_name, 30),
+        hash(&[problem_uid, &run])
+    )
+}
+
+/// The name of the run that a `triggeredOn` rule starts when another ends: `<service>-<sequence>-<hash>`, at most 52
+/// characters. The same rule of the same parent gives the same name.
+pub fn follow_up_name(service: &str, stage: &str, sequence: &str, parent_uid: &str) -> String {
+    let hash = hash(&[parent_uid, stage, sequence]);
+    format!("{}-{}-{hash}", label_part(service, 20), label_part(sequence, 20))
+}
+
+/// The name of a task's Evaluation: `<execution>-<attempt>-<hash>`, at most 63 characters.
+pub fn evaluation_name(
+    execution_name: &str,
+    execution_uid: &str,
+    attempt: i32,
+    task: usize,
+    try_: i32,
+) -> String {
+    let hash = hash(&[
+        execution_uid,
+        &attempt.to_string(),
+        &task.to_string(),
+        &try_.to_string(),
+    ]);
+    format!("{}-{attempt}-{hash}", label_part(execution_name, 40))
+}
+
+/// Whether this is a DNS label: 1 to 63 of `a-z`, `0-9` and `-`, with `-` neither first nor last.
+pub fn is_dns_label(name: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=LABEL_MAX).contains(&name.len())
+        && name.bytes().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
+/// At most `max` characters of `text` that can stand in a DNS label; `x` when none can.
+fn label_part(text: &str, max: usize) -> String {
+    let mut part = String::with_capacity(max);
+    for c in text.chars() {
+        let c = c.to_ascii_lowercase();
+        let c = if c.is_ascii_lowercase() || c.is_ascii_digit() {
+            c
+        } else {
+            '-'
+        };
+        if c == '-' && (part.is_empty() || part.ends_with('-')) {
+            continue;
+        }
+        if part.len() == max {
+            break;
+        }
+        part.push(c);
+    }
+    part.truncate(part.trim_end_matches('-').len());
+    if part.is_empty() { "x".to_owned() } else { part }
+}
+
+/// Fifty bits that stand for `parts`, in base 32. Each part is preceded by its length, so that no two lists of parts
+/// are hashed as the same bytes.
+fn hash(parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part.len().to_le_bytes());
+        digest.update(part);
+    }
+    digest
+        .finalize()
+        .iter()
+        .take(HASH_LENGTH)
+        .map(|b| char::from(BASE32[usize::from(b & 31)]))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn key(uid: &str) -> JobKey<'_> {
+        JobKey {
+            execution_uid: uid,
+            attempt: 2,
+            task: 1,
+            action: 0,
+            job: 3,
+            try_: 1,
+        }
+    }
+
+    #[test]
+    fn a_key_reads_from_the_execution_down_to_the_try() {
+        assert_eq!(key("5f1c").to_string(), "5f1c/2/1/0/3/1");
+    }
+
+    #[test]
+    fn names_tell_people_what_they_name() {
+        let job = job_name("helloservice", "je-test", &key("5f1c"));
+        assert!(job.starts_with("helloservice-je-test-"), "{job}");
+        let run = execution_name("helloservice-slow", "9a", 2);
+        assert!(run.starts_with("helloservice-slow-2-"), "{run}");
+        assert!(evaluation_name(&run, "5f1c", 3, 3, 1).starts_with("helloservice-slow-2-"));
+    }
+
+    #[test]
+    fn a_name_stays_the_same_from_one_version_to_the_next() {
+        // A changed hash would start a second Job after an update of the operator.
+        assert_eq!(
+            job_name("helloservice", "action", &key("5f1c")),
+            "helloservice-action-PLACEHOLDER"
+        );
+    }
+
+    #[rstest]
+    #[case("Je_Test", "je-test")]
+    #[case("--a..b--", "a-b")]
+    #[case("äöü", "x")]
+    #[case("", "x")]
+    #[case("a-very-long-service-name", "a-very-long-service")]
+    fn any_text_becomes_part_of_a_label(#[case] text: &str, #[case] part: &str) {
+        assert_eq!(label_part(text, 20), part);
+    }
+
+    #[rstest]
+    #[case("a", true)]
+    #[case("0-a", true)]
+    #[case("", false)]
+    #[case("-a", false)]
+    #[case("a-", false)]
+    #[case("A", false)]
+    #[case("a.b", false)]
+    fn knows_a_dns_label(#[case] name: &str, #[case] is: bool) {
+        assert_eq!(is_dns_label(name), is);
+    }
+
+    #[test]
+    fn a_label_has_at_most_63_characters() {
+        assert!(is_dns_label(&"a".repeat(63)));
+        assert!(!is_dns_label(&"a".repeat(64)));
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_is_a_label_that_fits(
+            a in ".{0,80}", b in ".{0,80}", uid in ".{0,50}", n in any::<i32>(), m in any::<usize>(), run in any::<u32>()
+        ) {
+            let key = JobKey { execution_uid: &uid, attempt: n, task: m, action: m, job: m, try_: n };
+            let job = job_name(&a, &b, &key);
+            prop_assert!(is_dns_label(&job) && job.len() <= EXECUTION_MAX, "{job}");
+            for execution in [execution_name(&a, &uid, run), follow_up_name(&a, &b, &b, &uid)] {
+                prop_assert!(is_dns_label(&execution) && execution.len() <= EXECUTION_MAX, "{execution}");
+            }
+            let evaluation = evaluation_name(&a, &uid, n, m, n);
+            prop_assert!(is_dns_label(&evaluation), "{evaluation}");
+        }
+
+        #[test]
+        fn different_keys_give_different_names(
+            keys in proptest::collection::hash_set(("[a-f0-9/]{0,6}", 0..3i32, 0..3usize, 0..3usize, 0..3usize, 0..3i32), 1..100)
+        ) {
+            let names: HashSet<_> = keys
+                .iter()
+                .map(|(uid, attempt, task, action, job, try_)| {
+                    let key = JobKey { execution_uid: uid, attempt: *attempt, task: *task, action: *action, job: *job, try_: *try_ };
+                    job_name("s", "t", &key)
+                })
+                .collect();
+            prop_assert_eq!(names.len(), keys.len());
+        }
+
+        #[test]
+        fn different_runs_give_different_names(a in "[a-z0-9]{0,8}", b in "[a-z0-9]{0,8}", m in 0..12u32, n in 0..12u32) {
+            let same = execution_name("p", &a, m) == execution_name("p", &b, n);
+            prop_assert_eq!(same, (a, m) == (b, n));
+        }
+    }
+}

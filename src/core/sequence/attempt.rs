@@ -1,0 +1,409 @@
+//! Attempts: how a run starts, goes on after a failed attempt, and what its end comes to.
+
+use jiff::Timestamp;
+
+use super::{
+    RunDefinitions, defaults,
+    finish::phases,
+    step::{Flow, Machine},
+    task,
+};
+use crate::{
+    api::{
+        Timestamp as ApiTime,
+        execution::{AttemptStatus, Plan, TaskStatus},
+        remediation::OnActionFailure,
+    },
+    core::{
+        definitions::Missing,
+        note::Note,
+        payload,
+        remediation::{brakes, get_action},
+        selector::{self, End},
+    },
+};
+
+impl Machine<'_> {
+    pub(super) fn before_first_attempt(&mut self) -> Flow {
+        let data = self.execution.spec.data.clone().unwrap_or_default();
+        if let Err(error) = payload::check_data(&data) {
+            return self.refuse(error.reason(), &error.to_string());
+        }
+        if self.facts.resolved {
+            self.finish(
+                phases::RESOLVED,
+                "Resolved",
+                "the problem was resolved before anything was done",
+            );
+            return Flow::Rest;
+        }
+        if self.expired() {
+            let message = format!(
+                "waited longer than {} to start; what was true then may not be now",
+                defaults::QUEUED
+            );
+            self.finish(phases::EXPIRED, "QueuedTooLong", &message);
+            return Flow::Rest;
+        }
+        if self.s.plan.is_none() {
+            match &self.facts.run {
+                Some(Ok(definitions)) => {
+                    if self.pin_run(definitions) == Flow::Rest {
+                        return Flow::Rest;
+                    }
+                }
+                Some(Err(Missing { reason, message })) => return self.refuse(reason, message),
+                None => {
+                    self.look_again(self.now);
+                    return Flow::Rest;
+                }
+            }
+        }
+        if let Some(until) = self.cooling() {
+            let last = self
+                .facts
+                .history
+                .last
+                .as_ref()
+                .map_or("", |(_, name)| name.as_str())
+                .to_owned();
+            let message = format!("cools down until {until:.0} after {last}");
+            self.rest(phases::WAITING, "Cooldown", &message);
+            self.look_again(until);
+            return Flow::Rest;
+        }
+        if !self.may_start() {
+            if self.s.paused_at.is_none() && !self.s.done {
+                self.look_again(self.expiry());
+            }
+            return Flow::Rest;
+        }
+        self.start_attempt()
+    }
+
+    pub(super) fn before_next_attempt(&mut self) -> Flow {
+        self.wants_place = true;
+        if self.facts.resolved {
+            self.finish(
+                phases::RESOLVED,
+                "Resolved",
+                "the problem was resolved; no further action is tried",
+            );
+            return Flow::Rest;
+        }
+        if let Some(at) = self.s.next_attempt_at.as_ref().map(|at| at.0)
+            && self.now < at
+            && self.desired() == crate::api::execution::Desired::Run
+        {
+            let message = format!("attempt {} starts at {at:.0}", self.attempt_number() + 1);
+            self.rest(phases::WAITING, "RetryAfter", &message);
+            self.look_again(at);
+            return Flow::Rest;
+        }
+        if !self.may_start() {
+            return Flow::Rest;
+        }
+        self.start_attempt()
+    }
+
+    fn pin_run(&mut self, definitions: &RunDefinitions) -> Flow {
+        let spec = &self.execution.spec;
+        let place = format!("{}/{}/{}", spec.project, spec.stage, spec.service);
+        let payload = spec.data.clone().unwrap_or_default();
+        let remediation = task::asks_for_action(&definitions.sequence)
+            .then(|| get_action::pin(definitions.remediation.as_ref(), &payload, &place));
+        let plan = Plan {
+            pinned: definitions.pinned.clone(),
+            sequence: Some(definitions.sequence.clone()),
+            remediation,
+            ..Plan::default()
+        };
+        if let Err(error) = payload::check_plan(&plan) {
+            return self.refuse(error.reason(), &error.to_string());
+        }
+        self.s.plan = Some(plan);
+        self.s.payload = Some(payload);
+        Flow::Go
+    }
+
+    fn start_attempt(&mut self) -> Flow {
+        let Some(definitions) = &self.facts.attempt else {
+            self.look_again(self.now);
+            return Flow::Rest;
+        };
+        let mut plan = self.s.plan.clone().unwrap_or_default();
+        plan.job_configs.clone_from(&definitions.job_configs);
+        plan.gate = Some(definitions.gate.clone());
+        plan.pinned
+            .retain(|p| matches!(p.kind.as_str(), "Shipyard" | "Remediation"));
+        plan.pinned.extend(definitions.pinned.iter().cloned());
+        if let Err(error) = payload::check_plan(&plan) {
+            return self.refuse(error.reason(), &error.to_string());
+        }
+        let tasks = plan.sequence.iter().flat_map(|s| &s.tasks).map(|t| TaskStatus {
+            name: t.name.clone(),
+            state: "Pending".to_owned(),
+            ..TaskStatus::default()
+        });
+        let attempt = AttemptStatus {
+            number: self.attempt_number() + 1,
+            started_at: Some(ApiTime(self.now)),
+            tasks: tasks.collect(),
+            ..AttemptStatus::default()
+        };
+        let number = attempt.number;
+        self.s.plan = Some(plan);
+        self.s.attempts.push(attempt);
+        self.s.attempt = Some(number);
+        self.s.next_attempt_at = None;
+        self.s.started_at.get_or_insert(ApiTime(self.now));
+        self.forget_old_attempts();
+        if number == 1 {
+            let text = format!(
+                "runs {} of stage {}",
+                self.execution.spec.sequence, self.execution.spec.stage
+            );
+            self.tell(Note::normal("Started", text));
+        } else {
+            self.tell(Note::normal("AttemptStarted", format!("attempt {number} starts")));
+        }
+        Flow::Go
+    }
+
+    /// Keeps the last attempts in full, and a line of each older one.
+    fn forget_old_attempts(&mut self) {
+        while self.s.attempts.len() > defaults::ATTEMPTS_KEPT {
+            let old = self.s.attempts.remove(0);
+            self.s.earlier_attempts.push(format!(
+                "{}: {} {}",
+                old.number,
+                old.action.as_deref().unwrap_or("-"),
+                old.result.as_deref().unwrap_or("-")
+            ));
+        }
+        while self.s.earlier_attempts.len() > defaults::ATTEMPTS_KEPT * 10 {
+            self.s.earlier_attempts.remove(0);
+        }
+    }
+
+    /// All tasks ended, or one failed: what does the attempt come to?
+    pub(super) fn end_attempt(&mut self) -> Flow {
+        let now = ApiTime(self.now);
+        let Some(attempt) = self.attempt() else {
+            return Flow::Rest;
+        };
+        let last = attempt
+            .tasks
+            .iter()
+            .rev()
+            .find(|t| t.result.is_some())
+            .cloned()
+            .unwrap_or_default();
+        let result = last.result.clone().unwrap_or_else(|| "pass".to_owned());
+        attempt.result = Some(result.clone());
+        attempt.finished_at = Some(now);
+        self.s.result = Some(result.clone());
+        if last.name == task::GET_ACTION && result == "fail" {
+            return self.no_action(&last);
+        }
+        let failed = result == "fail" || last.status.as_deref() == Some("errored");
+        if !self.retries(&result) {
+            self.conclude(failed, &last);
+            return Flow::Rest;
+        }
+        self.schedule_retry(&last)
+    }
+
+    fn no_action(&mut self, last: &TaskStatus) -> Flow {
+        if last.reason == "NoActionLeft" {
+            self.finish(phases::EXHAUSTED, "NoActionLeft", &last.message);
+            Flow::Rest
+        } else {
+            self.refuse(&last.reason, &last.message)
+        }
+    }
+
+    fn conclude(&mut self, failed: bool, last: &TaskStatus) {
+        let what = if last.message.is_empty() {
+            last.name.clone()
+        } else {
+            format!("{}: {}", last.name, last.message)
+        };
+        if !failed {
+            return match self.acted() {
+                Some(action) => {
+                    let message = format!("healed by {action} in attempt {}; {what}", self.attempt_number());
+                    self.finish(phases::SUCCEEDED, "Healed", &message);
+                }
+                None => self.finish(phases::SUCCEEDED, "Succeeded", &what),
+            };
+        }
+        let reason = if last.reason.is_empty() {
+            "TaskFailed"
+        } else {
+            &last.reason
+        };
+        if reason == "NoExecutor" {
+            self.refuse(reason, &what);
+        } else {
+            self.finish(phases::FAILED, reason, &what);
+        }
+    }
+
+    /// The action of this attempt, if one really ran.
+    fn acted(&self) -> Option<String> {
+        let attempt = self.s.attempts.last()?;
+        let ran = attempt.tasks.iter().any(|t| !t.jobs.is_empty());
+        attempt.action.clone().filter(|_| ran)
+    }
+
+    /// Whether a rule fires on the sequence's own end.
+    fn retries(&self, result: &str) -> bool {
+        let Some(sequence) = self.sequence() else {
+            return false;
+        };
+        let Some(attempt) = self.s.attempts.last() else {
+            return false;
+        };
+        let escalates = self
+            .remediation()
+            .is_some_and(|r| r.on_action_failure == OnActionFailure::Escalate);
+        let failed = result == "fail"
+            || attempt
+                .tasks
+                .iter()
+                .any(|t| t.status.as_deref() == Some("errored"));
+        let ran = attempt
+            .tasks
+            .iter()
+            .filter(|t| t.state != "Pending" && t.result.is_some());
+        let end = End {
+            event: format!(
+                "{}.{}.finished",
+                self.execution.spec.stage, self.execution.spec.sequence
+            ),
+            result: result.to_owned(),
+            tasks: ran
+                .map(|t| {
+                    let status = t.status.clone().unwrap_or_else(|| "succeeded".to_owned());
+                    (t.name.clone(), (t.result.clone().unwrap_or_default(), status))
+                })
+                .collect(),
+            // A failed action escalates too: what it kept from being asked reads as failed.
+            unreached: (escalates && failed).then(|| "fail".to_owned()),
+            payload: self.s.payload.clone().unwrap_or_default(),
+        };
+        sequence
+            .triggered_on
+            .iter()
+            .any(|trigger| selector::fires(trigger, &end))
+    }
+
+    fn schedule_retry(&mut self, last: &TaskStatus) -> Flow {
+        let sequence = self.sequence().cloned().unwrap_or_default();
+        let limit = sequence.max_attempts.unwrap_or(defaults::MAX_ATTEMPTS);
+        if self.attempt_number() >= limit {
+            let message = format!(
+                "{limit} attempts were made; the last: {}: {}",
+                last.name, last.message
+            );
+            self.finish(phases::EXHAUSTED, "MaxAttempts", &message);
+            return Flow::Rest;
+        }
+        if self.facts.resolved {
+            self.finish(
+                phases::RESOLVED,
+                "Resolved",
+                "the problem was resolved; no further action is tried",
+            );
+            return Flow::Rest;
+        }
+        let nothing_left = self.remediation().is_some_and(|r| {
+            !get_action::any_left(r, self.s.payload.as_ref().unwrap_or(&serde_json::Map::new()))
+        });
+        // Nobody waits before somebody is paged.
+        let wait = if nothing_left {
+            crate::api::Duration::default()
+        } else {
+            sequence.retry_after.unwrap_or(defaults::RETRY_AFTER)
+        };
+        let at = self.after(wait);
+        self.s.next_attempt_at = Some(ApiTime(at));
+        if !nothing_left {
+            let number = self.attempt_number();
+            let text = format!(
+                "attempt {number} did not heal it ({}: {}); the next starts at {at:.0}",
+                last.name, last.message
+            );
+            self.tell(Note::warning("RetryScheduled", text));
+        }
+        if nothing_left { self.exhaust() } else { Flow::Go }
+    }
+
+    /// The attempt that finds no action left: it starts at once, is counted, and ends the run.
+    fn exhaust(&mut self) -> Flow {
+        let number = self.attempt_number() + 1;
+        let tasks = self.sequence().map(|s| s.tasks.clone()).unwrap_or_default();
+        let message = match self
+            .remediation()
+            .map(|r| get_action::next(r, self.s.payload.as_ref().unwrap_or(&serde_json::Map::new())))
+        {
+            Some(get_action::Choice::None { message, .. }) => message,
+            _ => "no action is left".to_owned(),
+        };
+        let now = ApiTime(self.now);
+        let asked = tasks
+            .first()
+            .filter(|t| t.name == task::GET_ACTION)
+            .map(|t| TaskStatus {
+                name: t.name.clone(),
+                state: "Done".to_owned(),
+                result: Some("fail".to_owned()),
+                status: Some("succeeded".to_owned()),
+                reason: "NoActionLeft".to_owned(),
+                message: message.clone(),
+                started_at: Some(now.clone()),
+                finished_at: Some(now.clone()),
+                ..TaskStatus::default()
+            });
+        self.s.attempts.push(AttemptStatus {
+            number,
+            result: Some("fail".to_owned()),
+            started_at: Some(now.clone()),
+            finished_at: Some(now),
+            tasks: asked.into_iter().collect(),
+            ..AttemptStatus::default()
+        });
+        self.s.attempt = Some(number);
+        self.s.next_attempt_at = None;
+        self.forget_old_attempts();
+        self.finish(phases::EXHAUSTED, "NoActionLeft", &message);
+        Flow::Rest
+    }
+
+    fn cooling(&self) -> Option<Timestamp> {
+        let cooldown = self.remediation()?.cooldown;
+        brakes::cooling_until(
+            cooldown,
+            self.facts.history.last.as_ref().map(|(at, _)| *at),
+            self.now,
+        )
+    }
+
+    fn expiry(&self) -> Timestamp {
+        let created = self
+            .execution
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .map_or(self.now, |t| t.0);
+        created
+            .checked_add(defaults::QUEUED.signed())
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// A paused run may wait longer: it has a limit of its own.
+    fn expired(&self) -> bool {
+        self.s.paused_at.is_none() && self.s.paused_seconds.is_none() && self.now >= self.expiry()
+    }
+}

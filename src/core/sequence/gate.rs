@@ -1,0 +1,300 @@
+//! The evaluation task: plan the window, wait for it, ask for a verdict, and never take "could not measure" for "still
+//! sick".
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{
+    Effect, defaults,
+    finish::phases,
+    step::{Flow, Machine},
+    task::{self, EVALUATION},
+};
+use crate::{
+    api::{
+        Duration, Evaluation, Timestamp as ApiTime,
+        common::SourceRef,
+        execution::{EvaluationTask, TaskStatus},
+    },
+    core::{
+        evaluation::{self, Reading, window},
+        jobs::result::{Outcome, Verdict},
+        names,
+        note::Note,
+    },
+};
+
+impl Machine<'_> {
+    pub(super) fn start_evaluation(&mut self, index: usize) -> Flow {
+        if let Some(error) = self.gate_error() {
+            return self.finish_task(index, Outcome::errored("InvalidGate", error));
+        }
+        match self.plan_window(index, self.now) {
+            Ok(plan) => self.ask(index, 1, None, plan),
+            Err(message) => self.finish_task(index, Outcome::errored("InvalidWindow", message)),
+        }
+    }
+
+    fn gate_error(&self) -> Option<String> {
+        let gate = self.s.plan.as_ref()?.gate.as_ref()?;
+        (!gate.error.is_empty()).then(|| gate.error.clone())
+    }
+
+    fn plan_window(&self, index: usize, at: Timestamp) -> Result<window::WindowPlan, String> {
+        let spec = self.task_spec(index);
+        let payload = super::payload::task_payload(self.execution, self.s.payload.as_ref(), &spec);
+        let properties = payload
+            .get(EVALUATION)
+            .and_then(|v| v.as_object())
+            .cloned()
+            .unwrap_or_default();
+        window::plan(&properties, &payload, self.changed_at(index), at).map_err(|e| e.to_string())
+    }
+
+    /// When this attempt's last task that changes the service ended.
+    fn changed_at(&self, before: usize) -> Option<Timestamp> {
+        let attempt = self.s.attempts.last()?;
+        let changed = attempt
+            .tasks
+            .iter()
+            .enumerate()
+            .take(before)
+            .filter(|(i, t)| t.state == "Done" && task::changes(&self.task_spec(*i)));
+        changed
+            .filter_map(|(_, t)| t.finished_at.as_ref())
+            .map(|at| at.0)
+            .max()
+    }
+
+    /// Records the window and the Evaluation's name; creates it when the window has ended.
+    fn ask(&mut self, index: usize, try_: i32, since: Option<ApiTime>, plan: window::WindowPlan) -> Flow {
+        let uid = self.execution.metadata.uid.clone().unwrap_or_default();
+        let run = self.execution.metadata.name.clone().unwrap_or_default();
+        let name = names::evaluation_name(&run, &uid, self.attempt_number(), index, try_);
+        let wait = plan.wait_until;
+        if let Some(task) = self.task_mut(index) {
+            task.state = if wait.is_some() { "Waiting" } else { "Running" }.to_owned();
+            task.wait_until = wait.map(ApiTime);
+            task.evaluation = Some(EvaluationTask {
+                name,
+                try_,
+                window: Some(plan.window.clone()),
+                inconclusive_since: since,
+            });
+        }
+        if let Some(until) = wait {
+            let seconds = until.duration_since(plan.window.start.0).as_secs();
+            let message = format!(
+                "evaluation waits until {until:.0}, for a window of {seconds}s after the last change"
+            );
+            self.s.message.clone_from(&message);
+            if let Some(task) = self.task_mut(index) {
+                task.message = message;
+            }
+            self.look_again(until);
+            return Flow::Rest;
+        }
+        self.create_evaluation(index)
+    }
+
+    fn create_evaluation(&mut self, index: usize) -> Flow {
+        if let Some(evaluation) = self.evaluation_object(index) {
+            self.then.push(Effect::CreateEvaluation(Box::new(evaluation)));
+        }
+        self.s.message = "evaluation: waits for the verdict".to_owned();
+        // The verdict wakes the run; this is for the case that nobody gives one.
+        self.look_again(self.after(Duration::from_secs(120)));
+        Flow::Rest
+    }
+
+    fn evaluation_object(&self, index: usize) -> Option<Evaluation> {
+        let asked = self.task_status(index)?.evaluation.clone()?;
+        let spec = &self.execution.spec;
+        let plan = self.s.plan.as_ref()?;
+        let payload =
+            super::payload::task_payload(self.execution, self.s.payload.as_ref(), &self.task_spec(index));
+        let text = |value: Option<&serde_json::Value>| value.and_then(|v| v.as_str()).map(str::to_owned);
+        let deployment = payload
+            .get("deployment")
+            .and_then(|d| d.get("deploymentNames"))
+            .and_then(|names| text(names.get(0)))
+            .or_else(|| spec.labels.get("deployment").cloned());
+        let grace = payload
+            .get(EVALUATION)
+            .and_then(|e| text(e.get("grace")))
+            .and_then(|g| g.parse().ok());
+        let gate = plan.gate.clone().unwrap_or_default();
+        Some(evaluation::new_evaluation(evaluation::Request {
+            namespace: self.execution.metadata.namespace.as_deref().unwrap_or_default(),
+            name: &asked.name,
+            project: &spec.project,
+            stage: &spec.stage,
+            service: &spec.service,
+            execution: Some(SourceRef {
+                kind: "SequenceExecution".to_owned(),
+                name: self.execution.metadata.name.clone().unwrap_or_default(),
+                uid: self.execution.metadata.uid.clone(),
+            }),
+            attempt: Some(self.attempt_number()),
+            window: asked.window?,
+            gate: &gate,
+            labels: &spec.labels,
+            deployment: deployment.as_deref(),
+            grace,
+        }))
+    }
+
+    pub(super) fn progress_evaluation(&mut self, index: usize, task: &TaskStatus) -> Flow {
+        if let Some(until) = task.wait_until.as_ref().map(|at| at.0)
+            && self.now < until
+        {
+            self.s.message.clone_from(&task.message);
+            self.look_again(until);
+            return Flow::Rest;
+        }
+        let Some(asked) = &task.evaluation else {
+            return Flow::Rest;
+        };
+        // A wait after an evaluation that could not measure ends with a new window, which is not planned yet.
+        if asked.window.is_none() {
+            return match self.plan_window(index, self.now) {
+                Ok(plan) => self.ask(index, asked.try_, asked.inconclusive_since.clone(), plan),
+                Err(message) => self.finish_task(index, Outcome::errored("InvalidWindow", message)),
+            };
+        }
+        if let Some((name, message)) = &self.facts.refused
+            && *name == asked.name
+        {
+            let message = format!("the API server refused Evaluation {name}: {message}");
+            return self.finish_task(index, Outcome::errored("Refused", message));
+        }
+        let Some(found) = self
+            .facts
+            .evaluation
+            .as_ref()
+            .filter(|e| e.metadata.name.as_ref() == Some(&asked.name))
+        else {
+            return self.create_evaluation(index);
+        };
+        if found.spec.execution.as_ref().and_then(|e| e.uid.as_ref()) != self.execution.metadata.uid.as_ref()
+        {
+            let message = format!(
+                "an Evaluation named {} exists and is not this run's: delete it",
+                asked.name
+            );
+            return self.finish_task(index, Outcome::errored("NameTaken", message));
+        }
+        let verdict = found.status.clone().unwrap_or_default();
+        match evaluation::read(found.status.as_ref()) {
+            Reading::Verdict(..) => {
+                let found = found.clone();
+                self.take_verdict(index, &found, &verdict)
+            }
+            Reading::Inconclusive { worth_retrying: true } => {
+                self.could_not_measure(index, asked, &verdict.reason, &verdict.message)
+            }
+            Reading::Inconclusive {
+                worth_retrying: false,
+            } => {
+                self.finish(phases::INCONCLUSIVE, &verdict.reason, &verdict.message);
+                Flow::Rest
+            }
+            Reading::Pending if self.now >= self.patience(asked) => {
+                let message = "no verdict was given in time";
+                self.could_not_measure(index, asked, "NoVerdict", message)
+            }
+            Reading::Pending => {
+                self.s.message = "evaluation: waits for the verdict".to_owned();
+                self.look_again(self.patience(asked));
+                Flow::Rest
+            }
+        }
+    }
+
+    /// Until when a verdict is waited for.
+    fn patience(&self, asked: &EvaluationTask) -> Timestamp {
+        let end = asked.window.as_ref().map_or(self.now, |w| w.end.0);
+        end.checked_add(defaults::VERDICT.signed())
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    fn take_verdict(
+        &mut self,
+        index: usize,
+        found: &Evaluation,
+        verdict: &crate::api::EvaluationStatus,
+    ) -> Flow {
+        let result = verdict.result.clone().unwrap_or_else(|| "fail".to_owned());
+        self.s.score = verdict.score;
+        if let Some(attempt) = self.attempt() {
+            attempt.score = verdict.score;
+        }
+        let data = json!({ EVALUATION: {
+            "result": result,
+            "score": verdict.score,
+            "timeStart": found.spec.window.start,
+            "timeEnd": found.spec.window.end,
+            "name": found.metadata.name,
+        }});
+        let outcome = Outcome {
+            verdict: match result.as_str() {
+                "pass" => Verdict::Pass,
+                "warning" => Verdict::Warning,
+                _ => Verdict::Fail,
+            },
+            reason: verdict.reason.clone(),
+            message: verdict.message.clone(),
+            data: data.as_object().cloned().unwrap_or_default(),
+            ..Outcome::default()
+        };
+        self.finish_task(index, outcome)
+    }
+
+    /// The same attempt evaluates again, without an action; after half an hour the run ends.
+    fn could_not_measure(
+        &mut self,
+        index: usize,
+        asked: &EvaluationTask,
+        reason: &str,
+        message: &str,
+    ) -> Flow {
+        let since = asked.inconclusive_since.clone().unwrap_or(ApiTime(self.now));
+        let limit = since
+            .0
+            .checked_add(defaults::INCONCLUSIVE.signed())
+            .unwrap_or(Timestamp::MAX);
+        if self.now >= limit {
+            let message = format!(
+                "nothing could be measured for {}: {message}",
+                defaults::INCONCLUSIVE
+            );
+            self.finish(phases::INCONCLUSIVE, reason, &message);
+            return Flow::Rest;
+        }
+        let doubled = 2_u64.saturating_pow(u32::try_from(asked.try_ - 1).unwrap_or(0).min(10));
+        let wait = Duration::from_secs(defaults::INCONCLUSIVE_STEP.0.as_secs().saturating_mul(doubled))
+            .min(defaults::INCONCLUSIVE_STEP_MAX);
+        let until = self.after(wait).min(limit);
+        let uid = self.execution.metadata.uid.clone().unwrap_or_default();
+        let run = self.execution.metadata.name.clone().unwrap_or_default();
+        let try_ = asked.try_ + 1;
+        let name = names::evaluation_name(&run, &uid, self.attempt_number(), index, try_);
+        let told = format!("could not measure ({message}); asks again at {until:.0}, without another action");
+        self.tell(Note::warning("Inconclusive", told.clone()));
+        self.s.message.clone_from(&told);
+        if let Some(task) = self.task_mut(index) {
+            "Waiting".clone_into(&mut task.state);
+            reason.clone_into(&mut task.reason);
+            task.message = told;
+            task.wait_until = Some(ApiTime(until));
+            task.evaluation = Some(EvaluationTask {
+                name,
+                try_,
+                window: None,
+                inconclusive_since: Some(since),
+            });
+        }
+        self.look_again(until);
+        Flow::Rest
+    }
+}

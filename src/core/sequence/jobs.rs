@@ -1,0 +1,498 @@
+//! Job tasks: which Jobs, one after the other, each started exactly once.
+//!
+//! The status records a Job's name and `Starting` before the Job is created; the name comes from the run, the attempt,
+//! the task and the try, so creating it again after a crash finds the one that is there.
+
+use k8s_openapi::api::batch::v1::Job;
+
+use super::{
+    Account, Effect, defaults,
+    step::{Flow, Machine},
+};
+use crate::{
+    api::{
+        Duration, Timestamp as ApiTime,
+        execution::{JobStatus, TaskStatus},
+        shipyard::Task,
+    },
+    core::{
+        jobs::{
+            build::{self, JobInput},
+            matching::{self, Matched},
+            observe::{self, Ended, JobFacts, Observation},
+            result::{Outcome, Verdict},
+        },
+        names::JobKey,
+        note::Note,
+        payload,
+    },
+};
+
+/// How long after its container ended a Job may go on, before it is taken for kept alive by an injected sidecar.
+const LINGER: Duration = Duration::from_secs(61);
+
+impl Machine<'_> {
+    /// Lists the Jobs of every action that answers, and starts the first.
+    pub(super) fn start_jobs(&mut self, index: usize, spec: &Task, matched: &[Matched]) -> Flow {
+        let listed = matched.iter().flat_map(|found| {
+            found.action.tasks.iter().enumerate().map(|(at, task)| JobStatus {
+                config: found.config.name.clone(),
+                action: int(found.action_index),
+                task: int(at),
+                title: task.name.clone(),
+                state: "Pending".to_owned(),
+                try_: 1,
+                ..JobStatus::default()
+            })
+        });
+        let jobs = listed.collect();
+        let Some(task) = self.task_mut(index) else {
+            return Flow::Rest;
+        };
+        task.jobs = jobs;
+        self.start_next_job(index, spec)
+    }
+
+    fn start_next_job(&mut self, index: usize, spec: &Task) -> Flow {
+        let next = self
+            .task_status(index)
+            .and_then(|t| t.jobs.iter().position(|j| j.state == "Pending"));
+        match next {
+            Some(at) => self.start_job(index, at, spec),
+            None => self.finish_jobs(index),
+        }
+    }
+
+    fn start_job(&mut self, index: usize, at: usize, spec: &Task) -> Flow {
+        let Some(mut recorded) = self.task_status(index).and_then(|t| t.jobs.get(at)).cloned() else {
+            return Flow::Rest;
+        };
+        let (job, timeout) = match self.build(index, spec, &recorded) {
+            Ok(built) => built,
+            Err(outcome) => return self.finish_task(index, outcome),
+        };
+        recorded.name = job.metadata.name.clone().unwrap_or_default();
+        "Starting".clone_into(&mut recorded.state);
+        recorded.recorded_at = Some(ApiTime(self.now));
+        let deadline = self.after(timeout);
+        let (name, title) = (recorded.name.clone(), recorded.title.clone());
+        if let Some(task) = self.task_mut(index) {
+            "Starting".clone_into(&mut task.state);
+            task.deadline = Some(ApiTime(deadline));
+            if let Some(slot) = task.jobs.get_mut(at) {
+                *slot = recorded;
+            }
+        }
+        self.look_again(deadline);
+        let text = format!("{}: Job {name} ({title})", spec.name);
+        self.tell(Note::normal("JobStarted", text));
+        self.s.message = format!("{}: Job {name} starts", spec.name);
+        self.then.push(Effect::CreateJob(Box::new(job)));
+        Flow::Rest
+    }
+
+    /// The Job, from the status alone: the same at every look.
+    fn build(&self, index: usize, spec: &Task, recorded: &JobStatus) -> Result<(Job, Duration), Outcome> {
+        let lost = || Outcome::errored("PlanLost", "the pinned JobConfig is gone from status.plan");
+        let configs = &self.s.plan.as_ref().ok_or_else(lost)?.job_configs;
+        let found = matching::recorded(configs, &recorded.config, recorded.action).ok_or_else(lost)?;
+        let job_index = usize::try_from(recorded.task).unwrap_or_default();
+        let task = found.action.tasks.get(job_index).ok_or_else(lost)?;
+        if let Some(name) = &task.service_account {
+            self.account_allowed(name, &recorded.config)?;
+        }
+        let input = JobInput {
+            execution: self.execution,
+            attempt: self.attempt_number(),
+            task: spec,
+            task_index: index,
+            config: found.config,
+            action_index: found.action_index,
+            key_index: found.index,
+            job_index,
+            try_: recorded.try_,
+            event: &self.event(index, spec),
+        };
+        let job = build::build(&input).map_err(|e| Outcome::errored(e.reason(), e.to_string()))?;
+        Ok((job, build::timeout(task, spec)))
+    }
+
+    /// The key that the recorded Job must carry.
+    fn key(&self, index: usize, recorded: &JobStatus) -> String {
+        let configs = self
+            .s
+            .plan
+            .as_ref()
+            .map(|p| p.job_configs.as_slice())
+            .unwrap_or_default();
+        let action = matching::recorded(configs, &recorded.config, recorded.action).map_or(0, |m| m.index);
+        JobKey {
+            execution_uid: self.execution.metadata.uid.as_deref().unwrap_or_default(),
+            attempt: self.attempt_number(),
+            task: index,
+            action,
+            job: usize::try_from(recorded.task).unwrap_or_default(),
+            try_: recorded.try_,
+        }
+        .to_string()
+    }
+
+    fn account_allowed(&self, name: &str, config: &str) -> Result<(), Outcome> {
+        match self.facts.accounts.get(name) {
+            Some(Account::Allowed) => Ok(()),
+            Some(Account::NotAllowed) => Err(Outcome::errored(
+                "ServiceAccountNotAllowed",
+                format!(
+                    "ServiceAccount {name}, which JobConfig {config} names, has not opted in: its owner may annotate it coxswain.dev/allowed: \"true\""
+                ),
+            )),
+            Some(Account::Missing) | None => Err(Outcome::errored(
+                "ServiceAccountMissing",
+                format!(
+                    "ServiceAccount {name}, which JobConfig {config} names, does not exist in this namespace"
+                ),
+            )),
+        }
+    }
+
+    pub(super) fn progress_jobs(&mut self, index: usize, task: &TaskStatus) -> Flow {
+        let spec = self.task_spec(index);
+        let Some(at) = task
+            .jobs
+            .iter()
+            .position(|j| matches!(j.state.as_str(), "Starting" | "Running"))
+        else {
+            return self.start_next_job(index, &spec);
+        };
+        let mut recorded = task.jobs[at].clone();
+        if let Some((name, message)) = &self.facts.refused
+            && *name == recorded.name
+        {
+            let message = format!("the API server refused Job {name}: {message}");
+            return self.fail_job(index, at, "Refused", &message);
+        }
+        let job = self.facts.jobs.get(&recorded.name);
+        let key = self.key(index, &recorded);
+        let seen = observe::observe(&JobFacts {
+            recorded: &recorded,
+            owner_uid: self.execution.metadata.uid.as_deref().unwrap_or_default(),
+            key: &key,
+            job,
+            pods: &self.facts.pods,
+            warnings: &self.facts.warnings,
+            idempotent: spec.idempotent == Some(true),
+            now: self.now,
+        });
+        if recorded.uid.is_none() {
+            recorded.uid = job.and_then(|j| j.metadata.uid.clone());
+        }
+        self.take_observation(index, at, recorded, seen)
+    }
+
+    fn take_observation(&mut self, index: usize, at: usize, mut job: JobStatus, seen: Observation) -> Flow {
+        let late = self
+            .task_status(index)
+            .and_then(|t| t.deadline.as_ref())
+            .is_some_and(|d| self.now >= d.0);
+        match seen {
+            Observation::Create => self.create_again(index, &job),
+            Observation::NameTaken { message } => self.fail_job(index, at, "NameTaken", &message),
+            Observation::Waiting { blocked } if late => self.overdue(index, at, blocked.map(|b| b.message)),
+            Observation::Running { .. } if late => self.overdue(index, at, None),
+            Observation::Waiting { blocked } => {
+                let (reason, message) = blocked.map(|b| (b.reason, b.message)).unwrap_or_default();
+                self.wait_for_start(index, at, job, reason, message)
+            }
+            Observation::Running { started_at } => {
+                "Running".clone_into(&mut job.state);
+                job.started_at = Some(ApiTime(started_at));
+                job.reason.clear();
+                job.message.clear();
+                self.s.message = format!("{}: Job {} runs", self.s.task, job.name);
+                self.rest_with(index, at, job, "Running");
+                Flow::Rest
+            }
+            Observation::Ended(ended) => self.end_job(index, at, job, *ended),
+            Observation::Retry { reason, message } => self.retry(index, at, job, &reason, &message),
+            Observation::Lost { message } => self.lose(index, at, job, &message),
+        }
+    }
+
+    /// The Job was recorded and is not there: a crash came between the two.
+    fn create_again(&mut self, index: usize, recorded: &JobStatus) -> Flow {
+        let spec = self.task_spec(index);
+        match self.build(index, &spec, recorded) {
+            Ok((job, _)) => {
+                self.then.push(Effect::CreateJob(Box::new(job)));
+                self.look_again(self.after(defaults::STARTING));
+                Flow::Rest
+            }
+            Err(outcome) => self.finish_task(index, outcome),
+        }
+    }
+
+    /// The container has not started: says why, if that is known.
+    fn wait_for_start(
+        &mut self,
+        index: usize,
+        at: usize,
+        mut job: JobStatus,
+        reason: String,
+        message: String,
+    ) -> Flow {
+        self.s.message = if message.is_empty() {
+            format!("{}: Job {} starts", self.s.task, job.name)
+        } else {
+            let text = format!("{}: Job {} can't start: {message}", self.s.task, job.name);
+            self.s.reason.clone_from(&reason);
+            // Told once for each reason, not at every look.
+            if job.reason != reason {
+                self.tell(Note::warning("JobBlocked", text.clone()));
+            }
+            text
+        };
+        // Looks for warnings about the pod a few times; its own changes wake the run as well.
+        let since = job.recorded_at.as_ref().map_or(self.now, |t| t.0);
+        let waited = self.now.duration_since(since).as_secs();
+        let next = [5, 12, 25]
+            .into_iter()
+            .find(|s| *s > waited)
+            .map_or(60, |s| s - waited);
+        self.look_again(self.after(Duration::from_secs(u64::try_from(next).unwrap_or(60))));
+        job.reason = reason;
+        job.message = message;
+        self.rest_with(index, at, job, "Starting");
+        Flow::Rest
+    }
+
+    fn rest_with(&mut self, index: usize, at: usize, job: JobStatus, state: &str) {
+        let mut deadline = None;
+        if let Some(task) = self.task_mut(index) {
+            state.clone_into(&mut task.state);
+            task.reason.clone_from(&job.reason);
+            task.message.clone_from(&job.message);
+            deadline = task.deadline.as_ref().map(|d| d.0);
+            if let Some(slot) = task.jobs.get_mut(at) {
+                *slot = job;
+            }
+        }
+        if let Some(deadline) = deadline {
+            self.look_again(deadline);
+        }
+    }
+
+    fn overdue(&mut self, index: usize, at: usize, why: Option<String>) -> Flow {
+        let Some(job) = self.task_status(index).and_then(|t| t.jobs.get(at)).cloned() else {
+            return Flow::Rest;
+        };
+        let uid = job.uid.clone().or_else(|| {
+            self.facts
+                .jobs
+                .get(&job.name)
+                .and_then(|j| j.metadata.uid.clone())
+        });
+        self.first.push(Effect::DeleteJob {
+            name: job.name.clone(),
+            uid,
+        });
+        let why = why.map_or_else(String::new, |w| format!("; it could not start: {w}"));
+        let message = format!("Job {} did not end in time and was deleted{why}", job.name);
+        self.fail_job(index, at, "TimedOut", &message)
+    }
+
+    /// It is certain that nothing ran, or the task may run again: a new try, with a new Job.
+    fn retry(&mut self, index: usize, at: usize, job: JobStatus, reason: &str, message: &str) -> Flow {
+        if self.facts.jobs.contains_key(&job.name) {
+            self.first.push(Effect::DeleteJob {
+                name: job.name.clone(),
+                uid: job.uid.clone(),
+            });
+        }
+        let text = format!("Job {}: {message}; it is tried anew ({reason})", job.name);
+        self.tell(Note::warning("JobRetried", text));
+        let spec = self.task_spec(index);
+        let next = JobStatus {
+            config: job.config,
+            action: job.action,
+            task: job.task,
+            title: job.title,
+            try_: job.try_ + 1,
+            state: "Pending".to_owned(),
+            ..JobStatus::default()
+        };
+        if let Some(slot) = self.task_mut(index).and_then(|t| t.jobs.get_mut(at)) {
+            *slot = next;
+        }
+        self.start_job(index, at, &spec)
+    }
+
+    /// It may have run, and nobody knows how it ended.
+    fn lose(&mut self, index: usize, at: usize, mut job: JobStatus, message: &str) -> Flow {
+        "Lost".clone_into(&mut job.state);
+        message.clone_into(&mut job.message);
+        if let Some(task) = self.task_mut(index) {
+            "Lost".clone_into(&mut task.state);
+            if let Some(slot) = task.jobs.get_mut(at) {
+                *slot = job;
+            }
+        }
+        self.finish_task(index, Outcome::errored("Lost", message))
+    }
+
+    fn fail_job(&mut self, index: usize, at: usize, reason: &str, message: &str) -> Flow {
+        let now = ApiTime(self.now);
+        if let Some(job) = self.task_mut(index).and_then(|t| t.jobs.get_mut(at)) {
+            "Done".clone_into(&mut job.state);
+            job.result = Some("fail".to_owned());
+            reason.clone_into(&mut job.reason);
+            message.clone_into(&mut job.message);
+            job.finished_at = Some(now);
+        }
+        self.finish_task(index, Outcome::errored(reason, message))
+    }
+
+    fn end_job(&mut self, index: usize, at: usize, mut job: JobStatus, ended: Ended) -> Flow {
+        let spec = self.task_spec(index);
+        let Ended {
+            outcome,
+            started_at,
+            finished_at,
+        } = ended;
+        let silent = self.is_silent(&job);
+        "Done".clone_into(&mut job.state);
+        job.result = Some(outcome.verdict.as_str().to_owned());
+        job.exit_code = outcome.exit_code;
+        job.reason.clone_from(&outcome.reason);
+        job.message = clip(&outcome.message);
+        job.errored = outcome.errored;
+        job.started_at = started_at.map(ApiTime).or(job.started_at);
+        job.finished_at = Some(ApiTime(finished_at));
+        let (config, action) = (job.config.clone(), job.action);
+        let Some(task) = self.task_mut(index) else {
+            return Flow::Rest;
+        };
+        if let Some(slot) = task.jobs.get_mut(at) {
+            *slot = job;
+        }
+        if outcome.verdict == Verdict::Fail {
+            // What comes after a failed Job of an action is not run; other actions go on.
+            for later in task
+                .jobs
+                .iter_mut()
+                .filter(|j| j.config == config && j.action == action && j.state == "Pending")
+            {
+                "Skipped".clone_into(&mut later.state);
+            }
+        }
+        if !silent && !outcome.data.is_empty() {
+            let mut merged = self.s.payload.clone().unwrap_or_default();
+            payload::merge(&mut merged, &outcome.data);
+            match payload::check_payload(&merged) {
+                Ok(()) => self.s.payload = Some(merged),
+                Err(error) => {
+                    return self.finish_task(index, Outcome::errored(error.reason(), error.to_string()));
+                }
+            }
+        }
+        self.look_again(self.after(LINGER));
+        self.start_next_job(index, &spec)
+    }
+
+    fn is_silent(&self, job: &JobStatus) -> bool {
+        let configs = self
+            .s
+            .plan
+            .as_ref()
+            .map(|p| p.job_configs.as_slice())
+            .unwrap_or_default();
+        matching::recorded(configs, &job.config, job.action).is_some_and(|m| m.action.silent == Some(true))
+    }
+
+    /// All Jobs ended: the worst result counts, silent actions apart.
+    fn finish_jobs(&mut self, index: usize) -> Flow {
+        let Some(task) = self.task_status(index).cloned() else {
+            return Flow::Rest;
+        };
+        let counted: Vec<&JobStatus> = task
+            .jobs
+            .iter()
+            .filter(|j| j.state == "Done" && !self.is_silent(j))
+            .collect();
+        let rank = |j: &&&JobStatus| match j.result.as_deref() {
+            Some("pass") => 0,
+            Some("warning") => 1,
+            _ if j.errored => 3,
+            _ => 2,
+        };
+        let Some(told) = counted.iter().rev().max_by_key(rank) else {
+            let message = "only silent actions answered".to_owned();
+            return self.finish_task(
+                index,
+                Outcome {
+                    message,
+                    ..Outcome::default()
+                },
+            );
+        };
+        let said = if told.message.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", told.message)
+        };
+        let message = match told.exit_code {
+            Some(code) if code != 0 => format!("Job {} exited {code}{said}", told.name),
+            _ => format!("Job {}{said}", told.name),
+        };
+        let outcome = Outcome {
+            verdict: match told.result.as_deref() {
+                Some("pass") => Verdict::Pass,
+                Some("warning") => Verdict::Warning,
+                _ => Verdict::Fail,
+            },
+            errored: counted.iter().any(|j| j.errored),
+            reason: told.reason.clone(),
+            message: clip(&message),
+            ..Outcome::default()
+        };
+        self.finish_task(index, outcome)
+    }
+
+    /// Deletes Jobs that an injected sidecar keeps alive after our container ended.
+    pub(super) fn sweep_lingering(&mut self) {
+        let Some(attempt) = self.s.attempts.last() else {
+            return;
+        };
+        let done = attempt
+            .tasks
+            .iter()
+            .flat_map(|t| &t.jobs)
+            .filter(|j| j.state == "Done");
+        let swept: Vec<_> = done
+            .filter_map(|j| {
+                let job = self.facts.jobs.get(&j.name)?;
+                observe::lingers(job, j.finished_at.as_ref()?.0, self.now).then(|| Effect::DeleteJob {
+                    name: j.name.clone(),
+                    uid: job.metadata.uid.clone(),
+                })
+            })
+            .collect();
+        self.first.extend(swept);
+    }
+}
+
+/// Messages in a status are for reading; the whole is in the Job's log.
+fn clip(message: &str) -> String {
+    const MAX: usize = 512;
+    if message.len() <= MAX {
+        return message.to_owned();
+    }
+    let end = (0..=MAX)
+        .rev()
+        .find(|i| message.is_char_boundary(*i))
+        .unwrap_or(0);
+    format!("{}…", &message[..end])
+}
+
+fn int(index: usize) -> i32 {
+    i32::try_from(index).unwrap_or(i32::MAX)
+}

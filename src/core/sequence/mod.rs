@@ -1,0 +1,235 @@
+//! The state machine of an execution: facts and `now` in, a decision out.
+//!
+//! A decision is the complete new status, what to delete before it is written, what to create after it was, and when to
+//! look again. Everything that is created is derived from the status, so a crash between the two is made good by
+//! deciding again.
+
+mod attempt;
+mod finish;
+mod gate;
+mod jobs;
+mod payload;
+mod step;
+mod task;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+
+pub use finish::phases;
+pub use step::step;
+
+use super::{definitions::Missing, jobs::observe::EventLine, note::Note, queue::Grant};
+use crate::api::{
+    Evaluation, Remediation, SequenceExecution, SequenceExecutionStatus,
+    execution::{Pinned, PinnedGate, PinnedJobConfig},
+    shipyard::Sequence,
+};
+
+/// The waits and limits that hold where nothing else is said.
+pub mod defaults {
+    use crate::api::Duration;
+
+    /// Between attempts: Keptn's tutorial retries every two minutes.
+    pub const RETRY_AFTER: Duration = Duration::from_secs(120);
+    /// Attempts of one execution.
+    pub const MAX_ATTEMPTS: i32 = 100;
+    /// A Job task.
+    pub const TASK_TIMEOUT: Duration = Duration::from_secs(600);
+    /// An execution, pauses not counted.
+    pub const DEADLINE: Duration = Duration::from_secs(24 * 3600);
+    /// Waiting for a place, or for a hold to end. An operator that was away must not replay old runs.
+    pub const QUEUED: Duration = Duration::from_secs(3600);
+    /// Paused.
+    pub const PAUSED: Duration = Duration::from_secs(7 * 24 * 3600);
+    /// After the end of its window an Evaluation has its verdict within this time, or it could not be measured.
+    pub const VERDICT: Duration = Duration::from_secs(900);
+    /// Nothing could be measured.
+    pub const INCONCLUSIVE: Duration = Duration::from_secs(1800);
+    /// The first wait after an evaluation that could not measure; it doubles up to `INCONCLUSIVE_STEP_MAX`.
+    pub const INCONCLUSIVE_STEP: Duration = Duration::from_secs(30);
+    /// The longest wait between two evaluations that could not measure.
+    pub const INCONCLUSIVE_STEP_MAX: Duration = Duration::from_secs(600);
+    /// A Job whose creation was recorded this long ago and which does not exist may have run.
+    pub const STARTING: Duration = Duration::from_secs(300);
+    /// How often one Job is tried anew when its pod was taken away before the container started.
+    pub const JOB_TRIES: i32 = 3;
+    /// How many attempts stand in the status in full.
+    pub const ATTEMPTS_KEPT: usize = 10;
+}
+
+/// What is known of the world when a decision is made.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The arbiter's answer; None when it was not asked because the run already has, or does not want, its place.
+    pub grant: Option<Grant>,
+    /// Who or what holds everything back.
+    pub hold: Option<String>,
+    /// Whether the problem that started this run is over.
+    pub resolved: bool,
+    /// What the definitions say, for a run that is not pinned yet.
+    pub run: Option<Result<RunDefinitions, Missing>>,
+    /// What the definitions say, for an attempt that starts.
+    pub attempt: Option<AttemptDefinitions>,
+    /// What other runs did on this service lately.
+    pub history: History,
+    /// The run's Jobs, by name. The current one was read live when the cache did not have it.
+    pub jobs: BTreeMap<String, Job>,
+    /// The run's pods.
+    pub pods: Vec<Pod>,
+    /// Warnings about the current Job and its pod.
+    pub warnings: Vec<EventLine>,
+    /// The service accounts that pinned Jobs name.
+    pub accounts: BTreeMap<String, Account>,
+    /// A create that the API server refused for good: the object's name, and why.
+    pub refused: Option<(String, String)>,
+    /// The Evaluation that the current task waits for.
+    pub evaluation: Option<Evaluation>,
+}
+
+/// What a run starts from.
+#[derive(Clone, Debug, Default)]
+pub struct RunDefinitions {
+    /// The sequence.
+    pub sequence: Sequence,
+    /// The Remediation that applies to the place, if any.
+    pub remediation: Option<Remediation>,
+    /// The objects these came from.
+    pub pinned: Vec<Pinned>,
+}
+
+/// What an attempt starts from.
+#[derive(Clone, Debug, Default)]
+pub struct AttemptDefinitions {
+    /// What answers the sequence's tasks.
+    pub job_configs: Vec<PinnedJobConfig>,
+    /// What evaluations ask for.
+    pub gate: PinnedGate,
+    /// The objects these came from.
+    pub pinned: Vec<Pinned>,
+}
+
+/// What other runs did on the same service of the same stage.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// When their actions started.
+    pub actions: Vec<Timestamp>,
+    /// When the last run that acted ended, and its name.
+    pub last: Option<(Timestamp, String)>,
+}
+
+/// Whether a service account's owner agreed to its use.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Account {
+    /// It does not exist.
+    Missing,
+    /// It lacks the annotation.
+    NotAllowed,
+    /// It has it.
+    Allowed,
+}
+
+/// What to change in the cluster besides the status.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Create this Job.
+    CreateJob(Box<Job>),
+    /// Delete the Job of this name and uid.
+    DeleteJob {
+        /// Its name.
+        name: String,
+        /// Its uid, when it is known.
+        uid: Option<String>,
+    },
+    /// Create this Evaluation.
+    CreateEvaluation(Box<Evaluation>),
+}
+
+/// What to do.
+#[derive(Clone, Debug, Default)]
+pub struct Decision {
+    /// Deletions, carried out before the status is written: what asks for them (an abort, a deadline) is already on
+    /// record, so a crash in between is made good by deciding again.
+    pub first: Vec<Effect>,
+    /// The complete new status.
+    pub status: SequenceExecutionStatus,
+    /// Creations, carried out after the status was written.
+    pub then: Vec<Effect>,
+    /// What to tell people.
+    pub notes: Vec<Note>,
+    /// When to look again if nothing happens before.
+    pub again: Option<Timestamp>,
+    /// Whether the run wants its place: it keeps it, or waits for it.
+    pub wants_place: bool,
+}
+
+/// What has to be found out before `step` can decide.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Needs {
+    /// `Facts::run`, and the history of the place.
+    pub run: bool,
+    /// `Facts::attempt`.
+    pub attempt: bool,
+    /// The arbiter's answer.
+    pub place: bool,
+    /// `Facts::history`: something may be started that counts against a budget.
+    pub history: bool,
+    /// These Jobs, live when the cache does not have them.
+    pub jobs: Vec<String>,
+    /// This Evaluation.
+    pub evaluation: Option<String>,
+    /// Warnings about the Job of this name: its container has not started for a while.
+    pub warnings: Option<String>,
+}
+
+/// What `step` will want to know about this execution at `now`.
+pub fn needs(execution: &SequenceExecution, now: Timestamp) -> Needs {
+    let empty = SequenceExecutionStatus::default();
+    let status = execution.status.as_ref().unwrap_or(&empty);
+    if status.done {
+        return Needs::default();
+    }
+    let current = task::current(status);
+    let job = current.and_then(|t| {
+        t.jobs
+            .iter()
+            .find(|j| matches!(j.state.as_str(), "Starting" | "Running"))
+    });
+    let slow = |at: Option<&crate::api::Timestamp>| {
+        at.is_some_and(|at| now.duration_since(at.0) >= jiff::SignedDuration::from_secs(4))
+    };
+    Needs {
+        run: status.plan.is_none(),
+        attempt: status.attempts.last().is_none_or(|a| a.finished_at.is_some())
+            && status.next_attempt_at.as_ref().is_none_or(|at| at.0 <= now),
+        place: !matches!(status.place.as_deref(), Some("Held")),
+        history: current.is_none_or(|t| !task::is_active(t)) || current.is_some_and(|t| t.state != "Waiting"),
+        jobs: job.map(|j| j.name.clone()).into_iter().collect(),
+        evaluation: current
+            .and_then(|t| t.evaluation.as_ref())
+            .map(|e| e.name.clone()),
+        warnings: job
+            .filter(|j| j.started_at.is_none() && slow(j.recorded_at.as_ref()))
+            .map(|j| j.name.clone()),
+    }
+}
+
+pub use task::asks_for_action;
+
+/// Who goes first: the sequence's own priority, else remediation before delivery.
+pub fn priority(sequence: &Sequence) -> i32 {
+    sequence
+        .priority
+        .unwrap_or(if asks_for_action(sequence) { 100 } else { 0 })
+}
+
+/// Whether the run is meant to go on now: neither paused, nor aborted, nor waiting for a time to come.
+pub fn goes_on(execution: &SequenceExecution) -> bool {
+    execution
+        .spec
+        .control
+        .is_none_or(|c| c.desired == crate::api::execution::Desired::Run)
+}

@@ -1,0 +1,356 @@
+//! One task: who answers it, and how its outcome is recorded.
+
+use serde_json::Value;
+
+use super::{
+    finish::phases,
+    payload,
+    step::{Flow, Machine},
+};
+use crate::{
+    api::{
+        SequenceExecutionStatus, Timestamp as ApiTime,
+        execution::{AttemptStatus, TaskStatus},
+        remediation::Mode,
+        shipyard::{Sequence, Task},
+    },
+    core::{
+        jobs::{
+            matching::{self, Matched},
+            result::{Outcome, Verdict},
+        },
+        note::Note,
+        payload::after_task,
+        remediation::{brakes, get_action},
+    },
+};
+
+/// The task that asks for a remediation action.
+pub(super) const GET_ACTION: &str = "get-action";
+/// The task that asks for a verdict.
+pub(super) const EVALUATION: &str = "evaluation";
+
+/// The current task: the first of the newest attempt that has not ended.
+pub(super) fn current(status: &SequenceExecutionStatus) -> Option<&TaskStatus> {
+    let attempt = status.attempts.last().filter(|a| a.finished_at.is_none())?;
+    attempt.tasks.get(position(attempt)?)
+}
+
+/// The index of the first task that has not ended; None when all have, or one failed.
+pub(super) fn position(attempt: &AttemptStatus) -> Option<usize> {
+    let failed = |t: &TaskStatus| {
+        t.state == "Lost" || t.result.as_deref() == Some("fail") || t.status.as_deref() == Some("errored")
+    };
+    let index = attempt
+        .tasks
+        .iter()
+        .position(|t| !matches!(t.state.as_str(), "Done" | "Skipped"))?;
+    (!attempt.tasks[..=index].iter().any(failed)).then_some(index)
+}
+
+/// Whether something of the task runs or is waited for.
+pub(super) fn is_active(task: &TaskStatus) -> bool {
+    matches!(task.state.as_str(), "Starting" | "Running")
+        || (task.state == "Waiting" && task.evaluation.is_some())
+}
+
+/// Whether the sequence asks for remediation actions.
+pub fn asks_for_action(sequence: &Sequence) -> bool {
+    sequence.tasks.iter().any(|t| t.name == GET_ACTION)
+}
+
+/// Whether the task changes the service, so that measurements from before its end say nothing.
+pub(super) fn changes(task: &Task) -> bool {
+    const WORDS: [&str; 6] = ["action", "deployment", "deploy", "release", "rollback", "scale"];
+    if let Some(said) = task.changes {
+        return said;
+    }
+    // get-action ends in "action" but only decides.
+    task.name != GET_ACTION
+        && WORDS.iter().any(|word| {
+            task.name == *word
+                || task
+                    .name
+                    .strip_suffix(word)
+                    .is_some_and(|rest| rest.ends_with(['-', '_']))
+        })
+}
+
+impl Machine<'_> {
+    pub(super) fn before_task(&mut self, index: usize) -> Flow {
+        let spec = self.task_spec(index);
+        self.wants_place = true;
+        if self.facts.resolved && changes(&spec) {
+            self.finish(
+                phases::RESOLVED,
+                "Resolved",
+                "the problem was resolved before the next action",
+            );
+            return Flow::Rest;
+        }
+        if let Some(rest) = self.delay(index, &spec) {
+            return rest;
+        }
+        if !self.may_start() {
+            return Flow::Rest;
+        }
+        self.start_task(index, &spec)
+    }
+
+    /// `triggeredAfter`: the service's place is given up meanwhile.
+    fn delay(&mut self, index: usize, spec: &Task) -> Option<Flow> {
+        let wait = spec
+            .triggered_after
+            .filter(|w| *w > crate::api::Duration::default())?;
+        let until = match self.task_status(index).and_then(|t| t.wait_until.clone()) {
+            Some(until) => until.0,
+            None => self.after(wait),
+        };
+        if self.now >= until {
+            return None;
+        }
+        if let Some(task) = self.task_mut(index) {
+            "Waiting".clone_into(&mut task.state);
+            task.wait_until = Some(ApiTime(until));
+        }
+        self.give_place_up();
+        let message = format!("{} starts at {until:.0} (triggeredAfter {wait})", spec.name);
+        self.s.task.clone_from(&spec.name);
+        self.rest(phases::WAITING, "TriggeredAfter", &message);
+        self.look_again(until);
+        Some(Flow::Rest)
+    }
+
+    fn start_task(&mut self, index: usize, spec: &Task) -> Flow {
+        let number = self.attempt_number();
+        let now = ApiTime(self.now);
+        self.s.task.clone_from(&spec.name);
+        self.rest(
+            phases::RUNNING,
+            "Running",
+            &format!("attempt {number}: {}", spec.name),
+        );
+        if let Some(task) = self.task_mut(index) {
+            "Running".clone_into(&mut task.state);
+            task.started_at = Some(now);
+            task.wait_until = None;
+        }
+        let event = self.event(index, spec);
+        // A copy, because the machine changes below; it is small and this happens once a task.
+        let configs = self
+            .s
+            .plan
+            .as_ref()
+            .map(|p| p.job_configs.clone())
+            .unwrap_or_default();
+        let matches = matching::matching(&configs, &event);
+        if !matches.is_empty() {
+            if let Some(message) = self.over_budget(spec) {
+                self.finish(phases::EXHAUSTED, "BudgetSpent", &message);
+                return Flow::Rest;
+            }
+            if self.observes() {
+                return self.observe_only(index, spec, &matches);
+            }
+            if changes(spec) && self.remediation().is_some() {
+                self.s.actions_started.push(ApiTime(self.now));
+            }
+            return self.start_jobs(index, spec, &matches);
+        }
+        match spec.name.as_str() {
+            GET_ACTION => self.get_action(index),
+            EVALUATION => self.start_evaluation(index),
+            _ => {
+                let message = matching::no_executor(&configs, &event);
+                self.finish_task(index, Outcome::errored("NoExecutor", message))
+            }
+        }
+    }
+
+    fn get_action(&mut self, index: usize) -> Flow {
+        let payload = self.s.payload.clone().unwrap_or_default();
+        let Some(pinned) = self.remediation() else {
+            return Flow::Rest;
+        };
+        let count = pinned.actions.len();
+        let outcome = match get_action::next(pinned, &payload) {
+            get_action::Choice::Action {
+                action,
+                index: at,
+                data,
+            } => {
+                let what = action.name.as_deref().unwrap_or(&action.action).to_owned();
+                let value = action
+                    .value
+                    .as_ref()
+                    .map_or_else(String::new, |v| format!(" = {}", spelled(v)));
+                let message = format!("{}{value} (action {} of {count})", action.action, at + 1);
+                if let Some(attempt) = self.attempt() {
+                    attempt.action = Some(what);
+                }
+                Outcome {
+                    message,
+                    data,
+                    ..Outcome::default()
+                }
+            }
+            get_action::Choice::None { reason, message } => Outcome {
+                verdict: Verdict::Fail,
+                reason: reason.to_owned(),
+                message,
+                ..Outcome::default()
+            },
+        };
+        self.finish_task(index, outcome)
+    }
+
+    fn observes(&self) -> bool {
+        self.remediation().is_some_and(|r| r.mode == Mode::Observe)
+    }
+
+    /// `mode: Observe`: says what would run, and creates nothing.
+    fn observe_only(&mut self, index: usize, spec: &Task, matches: &[Matched]) -> Flow {
+        let would: Vec<String> = matches
+            .iter()
+            .map(|m| format!("{:?} of JobConfig {}", m.action.name, m.config.name))
+            .collect();
+        let message = format!("would run {} (mode: Observe)", would.join(", "));
+        self.tell(Note::normal("WouldRun", format!("{}: {message}", spec.name)));
+        let now = ApiTime(self.now);
+        if let Some(task) = self.task_mut(index) {
+            "Skipped".clone_into(&mut task.state);
+            task.result = Some("pass".to_owned());
+            task.status = Some("succeeded".to_owned());
+            "Observed".clone_into(&mut task.reason);
+            task.message = message;
+            task.finished_at = Some(now);
+        }
+        Flow::Go
+    }
+
+    /// Whether another action would be one too many.
+    fn over_budget(&self, spec: &Task) -> Option<String> {
+        let remediation = self.remediation()?;
+        if !changes(spec) || remediation.mode == Mode::Observe {
+            return None;
+        }
+        let own = self.s.actions_started.iter().map(|at| at.0);
+        let started: Vec<_> = own.chain(self.facts.history.actions.iter().copied()).collect();
+        brakes::may_act(remediation.budget, &started, self.now).err()
+    }
+
+    /// The event that the task's executors see.
+    pub(super) fn event(&self, index: usize, spec: &Task) -> Value {
+        let number = self.attempt_number();
+        let started = self
+            .task_status(index)
+            .and_then(|t| t.started_at.as_ref())
+            .map_or(self.now, |t| t.0);
+        payload::event(
+            self.execution,
+            self.s.payload.as_ref(),
+            spec,
+            number,
+            index,
+            started,
+        )
+    }
+
+    /// Goes on with a task that has begun.
+    pub(super) fn progress(&mut self, index: usize) -> Flow {
+        self.wants_place = true;
+        let Some(task) = self.task_status(index).cloned() else {
+            return Flow::Rest;
+        };
+        self.s.task.clone_from(&task.name);
+        phases::RUNNING.clone_into(&mut self.s.phase);
+        "Running".clone_into(&mut self.s.reason);
+        if task.evaluation.is_some() {
+            self.progress_evaluation(index, &task)
+        } else {
+            self.progress_jobs(index, &task)
+        }
+    }
+
+    /// Records how the task ended.
+    pub(super) fn finish_task(&mut self, index: usize, outcome: Outcome) -> Flow {
+        let mut outcome = outcome;
+        let before = self.s.payload.clone().unwrap_or_default();
+        match after_task(&before, &outcome.data, outcome.verdict.as_str(), outcome.status()) {
+            Ok(merged) => self.s.payload = Some(merged),
+            Err(error) => outcome = Outcome::errored(error.reason(), error.to_string()),
+        }
+        let now = ApiTime(self.now);
+        let result = outcome.verdict.as_str();
+        let name = self.task_spec(index).name;
+        if let Some(task) = self.task_mut(index) {
+            if task.state != "Lost" {
+                "Done".clone_into(&mut task.state);
+            }
+            task.result = Some(result.to_owned());
+            task.status = Some(outcome.status().to_owned());
+            task.reason.clone_from(&outcome.reason);
+            task.message.clone_from(&outcome.message);
+            task.finished_at = Some(now);
+            task.deadline = None;
+        }
+        self.s.result = Some(result.to_owned());
+        let told = if outcome.message.is_empty() {
+            result.to_owned()
+        } else {
+            outcome.message.clone()
+        };
+        let note = match (name.as_str(), result, outcome.errored) {
+            (GET_ACTION, "pass", false) => Note::normal("ActionChosen", told),
+            (EVALUATION, "pass" | "warning", false) => Note::normal("Evaluated", told),
+            (EVALUATION, _, false) => Note::warning("Evaluated", told),
+            (_, "pass" | "warning", false) => Note::normal("TaskSucceeded", format!("{name}: {told}")),
+            _ => Note::warning("TaskFailed", format!("{name}: {told}")),
+        };
+        self.tell(note);
+        Flow::Go
+    }
+}
+
+fn spelled(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("action", true)]
+    #[case("je-deployment", true)]
+    #[case("deploy", true)]
+    #[case("auto_rollback", true)]
+    #[case("get-action", false)]
+    #[case("je-test", false)]
+    #[case("evaluation", false)]
+    #[case("reaction", false)]
+    fn which_tasks_change_the_service(#[case] name: &str, #[case] expected: bool) {
+        assert_eq!(
+            changes(&Task {
+                name: name.into(),
+                ..Task::default()
+            }),
+            expected
+        );
+    }
+
+    #[test]
+    fn the_shipyard_has_the_last_word_on_what_changes_the_service() {
+        let task = Task {
+            name: "action".into(),
+            changes: Some(false),
+            ..Task::default()
+        };
+        assert!(!changes(&task));
+    }
+}

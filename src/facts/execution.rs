@@ -1,0 +1,427 @@
+//! What the state machine of an execution wants to know.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{ConfigMap, Event, Pod, ServiceAccount},
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::ListParams,
+    core::{NamespaceResourceScope, PartialObjectMeta},
+    runtime::reflector::{ObjectRef, Store},
+};
+use serde::de::DeserializeOwned;
+
+use super::{READ_TIMEOUT, holds::Holds, stores::Snapshot};
+use crate::{
+    api::{
+        Evaluation, ProblemEvent, SequenceExecution,
+        common::Scope,
+        execution::{Pinned, PinnedGate, PinnedJobConfig},
+        problem::ProblemState,
+    },
+    core::{
+        definitions,
+        jobs::observe::EventLine,
+        labels,
+        place::Place,
+        sequence::{Account, AttemptDefinitions, Facts, History, Needs, RunDefinitions, asks_for_action},
+    },
+};
+
+/// Why something could not be read; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server said no, or could not be reached.
+    #[error("reading {what}: {source}")]
+    Api {
+        /// What was read.
+        what: String,
+        /// What the client says.
+        source: Box<kube::Error>,
+    },
+    /// No answer came in time.
+    #[error("reading {what}: the API server did not answer within {READ_TIMEOUT:?}")]
+    Timeout {
+        /// What was read.
+        what: String,
+    },
+}
+
+/// Where facts about executions come from.
+#[derive(Clone)]
+pub struct Reader {
+    /// For live reads.
+    pub client: Client,
+    /// The definitions in force.
+    pub definitions: super::stores::Definitions,
+    /// Jobs that Coxswain created.
+    pub jobs: Store<Job>,
+    /// Their pods.
+    pub pods: Store<Pod>,
+    /// Open problems.
+    pub problems: Store<ProblemEvent>,
+    /// Who holds everything back.
+    pub holds: Holds,
+}
+
+impl Reader {
+    /// Everything that `needs` asks for; `grant` is the arbiter's business.
+    pub async fn gather(
+        &self,
+        run: &SequenceExecution,
+        needs: &Needs,
+        now: Timestamp,
+    ) -> Result<Facts, Error> {
+        let namespace = run.namespace().unwrap_or_default();
+        let definitions = self.definitions.of(&namespace);
+        let mut facts = Facts {
+            hold: self.holds.of(&namespace),
+            resolved: self.resolved(run),
+            ..Facts::default()
+        };
+        if needs.run {
+            facts.run = Some(run_definitions(run, &definitions));
+        }
+        let sequence = match &facts.run {
+            Some(Ok(found)) => Some(found.sequence.clone()),
+            _ => run
+                .status
+                .as_ref()
+                .and_then(|s| s.plan.as_ref())
+                .and_then(|p| p.sequence.clone()),
+        };
+        let Some(sequence) = sequence else {
+            return Ok(facts);
+        };
+        if needs.attempt {
+            let tasks: Vec<&str> = sequence.tasks.iter().map(|t| t.name.as_str()).collect();
+            facts.attempt = Some(self.attempt_definitions(run, &definitions, &tasks).await?);
+        }
+        if needs.history && asks_for_action(&sequence) {
+            facts.history = self.history(run, now).await?;
+        }
+        facts.accounts = self.accounts(run, facts.attempt.as_ref()).await?;
+        facts.jobs = self.jobs(run, needs).await?;
+        facts.pods = self
+            .pods
+            .state()
+            .iter()
+            .filter(|p| is_of(p.as_ref(), run))
+            .map(|p| p.as_ref().clone())
+            .collect();
+        if let Some(job) = &needs.warnings {
+            facts.warnings = self.warnings(&namespace, job, &facts).await?;
+        }
+        if let Some(name) = &needs.evaluation {
+            facts.evaluation = self.live::<Evaluation>(&namespace, name).await?;
+        }
+        Ok(facts)
+    }
+
+    fn resolved(&self, run: &SequenceExecution) -> bool {
+        let Some(by) = run
+            .spec
+            .triggered_by
+            .as_ref()
+            .filter(|by| by.kind == "ProblemEvent")
+        else {
+            return false;
+        };
+        let found = self
+            .problems
+            .get(&ObjectRef::new(&by.name).within(&run.namespace().unwrap_or_default()));
+        found.is_some_and(|p| p.metadata.uid == by.uid && p.spec.state == ProblemState::Resolved)
+    }
+
+    async fn attempt_definitions(
+        &self,
+        run: &SequenceExecution,
+        definitions: &Snapshot,
+        tasks: &[&str],
+    ) -> Result<AttemptDefinitions, Error> {
+        let namespace = run.namespace().unwrap_or_default();
+        let Ok(place) = Place::new(&run.spec.project, &run.spec.stage, &run.spec.service) else {
+            return Ok(AttemptDefinitions::default());
+        };
+        let mut job_configs = definitions::job_configs(&definitions.job_configs, &place, tasks);
+        let mut pinned = vec![];
+        for config in &mut job_configs {
+            let of = definitions
+                .job_configs
+                .iter()
+                .find(|c| c.name_any() == config.name);
+            pinned.push(pin("JobConfig", of.map(|c| c.as_ref())));
+            pinned.extend(self.source_keys(&namespace, config).await?);
+        }
+        let gate = gate(definitions, &place, tasks.contains(&"evaluation"), &mut pinned);
+        Ok(AttemptDefinitions {
+            job_configs,
+            gate,
+            pinned,
+        })
+    }
+
+    /// The keys of the ConfigMaps that stand for directories. One that is missing has none; the Job that asks for a file
+    /// of it says so.
+    async fn source_keys(&self, namespace: &str, config: &mut PinnedJobConfig) -> Result<Vec<Pinned>, Error> {
+        let names: Vec<String> = config
+            .sources
+            .iter()
+            .filter_map(|s| s.config_map.as_ref())
+            .map(|m| m.name.clone())
+            .collect();
+        let found = try_join_all(names.iter().map(|name| self.live::<ConfigMap>(namespace, name))).await?;
+        let mut pinned = vec![];
+        for map in found.into_iter().flatten() {
+            let text = map.data.iter().flat_map(BTreeMap::keys);
+            let binary = map.binary_data.iter().flat_map(BTreeMap::keys);
+            config
+                .keys
+                .insert(map.name_any(), text.chain(binary).cloned().collect());
+            pinned.push(Pinned {
+                kind: "ConfigMap".to_owned(),
+                name: map.name_any(),
+                generation: None,
+                hash: map.resource_version(),
+            });
+        }
+        Ok(pinned)
+    }
+
+    /// What other runs did on the same service lately. Read live: finished runs are not in any cache.
+    async fn history(&self, run: &SequenceExecution, _now: Timestamp) -> Result<History, Error> {
+        let spec = &run.spec;
+        let fields = format!(
+            "spec.project={},spec.stage={},spec.service={}",
+            spec.project, spec.stage, spec.service
+        );
+        let api =
+            Api::<SequenceExecution>::namespaced(self.client.clone(), &run.namespace().unwrap_or_default());
+        let list = bounded(
+            "SequenceExecutions",
+            api.list(&ListParams::default().fields(&fields)),
+        )
+        .await?;
+        let mut history = History::default();
+        for other in list.items.iter().filter(|o| o.uid() != run.uid()) {
+            let Some(status) = &other.status else { continue };
+            history
+                .actions
+                .extend(status.actions_started.iter().map(|at| at.0));
+            let ended = status
+                .finished_at
+                .as_ref()
+                .filter(|_| !status.actions_started.is_empty());
+            if let Some(at) = ended.map(|at| at.0)
+                && history.last.as_ref().is_none_or(|(last, _)| at > *last)
+            {
+                history.last = Some((at, other.name_any()));
+            }
+        }
+        Ok(history)
+    }
+
+    async fn accounts(
+        &self,
+        run: &SequenceExecution,
+        attempt: Option<&AttemptDefinitions>,
+    ) -> Result<BTreeMap<String, Account>, Error> {
+        let namespace = run.namespace().unwrap_or_default();
+        let pinned = run
+            .status
+            .as_ref()
+            .and_then(|s| s.plan.as_ref())
+            .map(|p| p.job_configs.as_slice());
+        let configs = attempt
+            .map(|a| a.job_configs.as_slice())
+            .or(pinned)
+            .unwrap_or_default();
+        let tasks = configs.iter().flat_map(|c| &c.actions).flat_map(|a| &a.tasks);
+        let mut names: Vec<&String> = tasks.filter_map(|t| t.service_account.as_ref()).collect();
+        names.sort();
+        names.dedup();
+        let reads = names.into_iter().map(|name| async {
+            let found = self
+                .live::<PartialObjectMeta<ServiceAccount>>(&namespace, name)
+                .await?;
+            let account = match found {
+                None => Account::Missing,
+                Some(account)
+                    if account
+                        .annotations()
+                        .get(labels::ALLOWED)
+                        .is_some_and(|v| v == "true") =>
+                {
+                    Account::Allowed
+                }
+                Some(_) => Account::NotAllowed,
+            };
+            Ok((name.clone(), account))
+        });
+        Ok(try_join_all(reads).await?.into_iter().collect())
+    }
+
+    /// The run's Jobs. Of those that `needs` names the live object decides when the cache has none.
+    async fn jobs(&self, run: &SequenceExecution, needs: &Needs) -> Result<BTreeMap<String, Job>, Error> {
+        let namespace = run.namespace().unwrap_or_default();
+        let attempt = run.status.as_ref().and_then(|s| s.attempts.last());
+        let recorded = attempt.into_iter().flat_map(|a| &a.tasks).flat_map(|t| &t.jobs);
+        let mut found = BTreeMap::new();
+        for name in recorded.map(|j| &j.name).filter(|n| !n.is_empty()) {
+            let cached = self.jobs.get(&ObjectRef::new(name).within(&namespace));
+            let job = match cached {
+                Some(job) => Some(job.as_ref().clone()),
+                None if needs.jobs.contains(name) => self.live::<Job>(&namespace, name).await?,
+                None => None,
+            };
+            found.extend(job.map(|job| (name.clone(), job)));
+        }
+        Ok(found)
+    }
+
+    /// Warnings about a Job and its pods, newest first.
+    async fn warnings(&self, namespace: &str, job: &str, facts: &Facts) -> Result<Vec<EventLine>, Error> {
+        let api = Api::<Event>::namespaced(self.client.clone(), namespace);
+        let uids = facts
+            .jobs
+            .get(job)
+            .and_then(ResourceExt::uid)
+            .into_iter()
+            .chain(facts.pods.iter().filter_map(ResourceExt::uid));
+        let lists = uids.map(|uid| {
+            let params = ListParams::default()
+                .fields(&format!("type=Warning,involvedObject.uid={uid}"))
+                .limit(50);
+            let api = api.clone();
+            async move { bounded("Events", api.list(&params)).await }
+        });
+        let mut events: Vec<Event> = try_join_all(lists)
+            .await?
+            .into_iter()
+            .flat_map(|l| l.items)
+            .collect();
+        let at = |e: &Event| {
+            let last = e
+                .last_timestamp
+                .as_ref()
+                .map(|t| t.0)
+                .or(e.event_time.as_ref().map(|t| t.0));
+            last.or(e.metadata.creation_timestamp.as_ref().map(|t| t.0))
+        };
+        events.sort_by_key(|e| std::cmp::Reverse(at(e)));
+        Ok(events
+            .into_iter()
+            .map(|e| EventLine {
+                reason: e.reason.unwrap_or_default(),
+                message: e.message.unwrap_or_default(),
+            })
+            .collect())
+    }
+
+    /// One object, live; None when there is none.
+    pub async fn live<K>(&self, namespace: &str, name: &str) -> Result<Option<K>, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned,
+        K::DynamicType: Default,
+    {
+        let what = format!("{} {namespace}/{name}", K::kind(&K::DynamicType::default()));
+        bounded(
+            &what,
+            Api::<K>::namespaced(self.client.clone(), namespace).get_opt(name),
+        )
+        .await
+    }
+}
+
+async fn bounded<T>(what: &str, read: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
+    match tokio::time::timeout(READ_TIMEOUT, read).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(source)) => Err(Error::Api {
+            what: what.to_owned(),
+            source: Box::new(source),
+        }),
+        Err(_) => Err(Error::Timeout {
+            what: what.to_owned(),
+        }),
+    }
+}
+
+fn is_of(pod: &Pod, run: &SequenceExecution) -> bool {
+    pod.namespace() == run.namespace() && pod.labels().get(labels::EXECUTION) == run.metadata.name.as_ref()
+}
+
+fn run_definitions(
+    run: &SequenceExecution,
+    definitions: &Snapshot,
+) -> Result<RunDefinitions, definitions::Missing> {
+    let spec = &run.spec;
+    let place = Place::new(&spec.project, &spec.stage, &spec.service).map_err(|e| definitions::Missing {
+        reason: "InvalidPlace",
+        message: e.to_string(),
+    })?;
+    let (shipyard, sequence) =
+        definitions::sequence(&definitions.shipyards, &spec.project, &spec.stage, &spec.sequence)?;
+    let remediation = definitions::remediation(&definitions.remediations, &place);
+    let mut pinned = vec![pin("Shipyard", Some(shipyard.as_ref()))];
+    if asks_for_action(&sequence) {
+        pinned.extend(remediation.as_ref().map(|r| pin("Remediation", Some(r.as_ref()))));
+    }
+    Ok(RunDefinitions {
+        sequence: sequence.into_owned(),
+        remediation: remediation.map(Arc::unwrap_or_clone),
+        pinned,
+    })
+}
+
+fn gate(definitions: &Snapshot, place: &Place, wanted: bool, pinned: &mut Vec<Pinned>) -> PinnedGate {
+    if !wanted {
+        return PinnedGate::default();
+    }
+    let Some(objective) = definitions::objective(&definitions.objectives, place) else {
+        // An objective that can't be read must not turn the gate into a formality.
+        let unusable = definitions.objectives.iter().find_map(|o| {
+            applies(&o.spec.scope, place)?;
+            let mistake = definitions::validate::objective(o).into_iter().next()?;
+            Some(format!(
+                "ServiceLevelObjective {} can't be used: {mistake}",
+                o.name_any()
+            ))
+        });
+        return PinnedGate {
+            error: unusable.unwrap_or_default(),
+            ..PinnedGate::default()
+        };
+    };
+    pinned.push(pin("ServiceLevelObjective", Some(objective.as_ref())));
+    let names: Vec<&str> = objective
+        .spec
+        .body
+        .objectives
+        .iter()
+        .map(|o| o.sli.as_str())
+        .collect();
+    PinnedGate {
+        objective_name: Some(objective.name_any()),
+        objective: Some(objective.spec.body.clone()),
+        indicators: definitions::indicators(&definitions.indicators, &definitions.providers, place, &names),
+        error: String::new(),
+    }
+}
+
+fn applies(scope: &Scope, place: &Place) -> Option<i32> {
+    definitions::lookup::specificity(scope, place)
+}
+
+fn pin<K: Resource>(kind: &str, object: Option<&K>) -> Pinned {
+    Pinned {
+        kind: kind.to_owned(),
+        name: object.map(ResourceExt::name_any).unwrap_or_default(),
+        generation: object.and_then(|o| o.meta().generation),
+        hash: None,
+    }
+}
