@@ -1,9 +1,11 @@
-#!/usr/bin/env bash
-# Writes everything that is generated from the code: crds/, config/rbac, and the chart's copies.
-set -euo pipefail
-# shellcheck source=lib/common.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
-rust
-cd "$repo"
-cargo run --quiet -- crds --dir crds
-cargo run --quiet -- rbac --dir .
+#!/bin/sh
+# Writes every generated file anew: crds/, and its copies and the roles in config/ and charts/. A test compares them.
+set -eu
+cd "$(dirname -- "$0")/.."
+cargo build --quiet
+coxswain=${CARGO_TARGET_DIR:-target}/debug/coxswain
+"$coxswain" crds --dir crds
+"$coxswain" crds --dir config/crd/bases
+"$coxswain" crds --chart charts/coxswain
+"$coxswain" rbac --dir config/rbac
+"$coxswain" rbac --chart charts/coxswain
