@@ -17,3 +17,5 @@ pub mod core;
 pub mod effects;
 pub mod facts;
 pub mod server;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -68,7 +68,8 @@ up() {
 		say "the release is stuck in an unfinished upgrade: installing it anew"
 		"$helm" uninstall -n "$app" helloservice >&2
 	fi
-	"$helm" upgrade --install -n "$app" helloservice "$chart" --wait --timeout 2m >&2
+	# --reset-values: without it, and without a value given here, Helm keeps the replicas of the last action.
+	"$helm" upgrade --install --reset-values -n "$app" helloservice "$chart" --wait --timeout 2m >&2
 	"$kubectl" apply -f "$files/load.yaml" >&2
 	"$kubectl" -n "$app" rollout status deployment/load --timeout=2m >&2
 	"$kubectl" -n monitoring rollout status deployment/prometheus --timeout=2m >&2

@@ -6,9 +6,9 @@
 #   build.sh --list                      print NAME and TAG of each image
 #   build.sh --helm                      print the path of the helm binary that goes into the helm image
 #
-# COXSWAIN_CACHE          where to cache (default ${XDG_CACHE_HOME:-~/.cache}/coxswain)
-# COXSWAIN_DEBIAN_MIRROR  where Debian packages come from (default http://deb.debian.org)
-# CLUSTER                 the `cluster` binary that packs images (default: built by hack/cluster/build.sh when needed)
+# COXSWAIN_CACHE   where to cache (default ${XDG_CACHE_HOME:-~/.cache}/coxswain)
+# COXSWAIN_DEBIAN  where Debian packages come from (default http://deb.debian.org)
+# CLUSTER          the `cluster` binary that packs images (default: built by hack/cluster/build.sh when needed)
 set -euo pipefail
 shopt -s inherit_errexit # a failure inside $(...) ends the build too
 

@@ -23,7 +23,6 @@ packer() {
 	if [ -n "${CLUSTER:-}" ]; then
 		printf '%s\n' "$CLUSTER"
 	else
-		say "looking for the image packer (hack/cluster/build.sh; its first build takes minutes)"
 		"$repo/hack/cluster/build.sh"
 	fi
 }
@@ -41,7 +40,7 @@ apt_isolated() {
 
 # debs PACKAGE...: prints the file of each package in the closure, downloaded.
 debs() {
-	local key=/usr/share/keyrings/debian-archive-keyring.gpg mirror=${COXSWAIN_DEBIAN_MIRROR:-http://deb.debian.org}
+	local key=/usr/share/keyrings/debian-archive-keyring.gpg debian=${COXSWAIN_DEBIAN:-http://deb.debian.org}
 	command -v apt-get >/dev/null || die "'apt-get' is missing: these images are built on Debian or Ubuntu"
 	[ -f $key ] || need "$key" debian-archive-keyring
 	mkdir -p "$cache/apt/state/lists/partial" "$cache/apt/cache/archives/partial" "$cache/apt/empty/partial"
@@ -49,8 +48,8 @@ debs() {
 	flock 8
 	: >"$cache/apt/status"
 	printf 'deb [signed-by=%s] %s %s main\n' \
-		$key "$mirror/debian" bookworm \
-		$key "$mirror/debian-security" bookworm-security >"$cache/apt/sources.list"
+		$key "$debian/debian" bookworm \
+		$key "$debian/debian-security" bookworm-security >"$cache/apt/sources.list"
 	say "downloading Debian packages: $*"
 	if [ -z "$(find "$cache/apt/updated" -mmin -60 2>/dev/null)" ]; then
 		apt_isolated update >&2

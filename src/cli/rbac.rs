@@ -111,8 +111,8 @@ fn operator() -> Vec<Rule<'static>> {
         rule(
             "",
             &["events"],
-            &["get", "list"],
-            "why a Job or pod can't start: quota, scheduling, images",
+            &["get", "list", "create"],
+            "a run's story in kubectl describe; and why a Job or pod can't start: quota, scheduling, images",
         ),
         rule(
             "",
@@ -127,12 +127,6 @@ fn operator() -> Vec<Rule<'static>> {
             "whether a service account has opted in",
         ),
         rule("", &["namespaces"], READ, "the label that holds a namespace"),
-        rule(
-            "events.k8s.io",
-            &["events"],
-            &["create"],
-            "a run's story in kubectl describe",
-        ),
     ]
 }
 

@@ -1,10 +1,409 @@
-//! placeholder
-/// placeholder
-pub async fn run(
-    _c: std::sync::Arc<super::Context>,
-    _m: std::sync::Arc<dyn crate::facts::metrics::MetricsSource>,
-    _s: crate::facts::stores::Cache<crate::api::MetricsProvider>,
-    _t: tokio_util::sync::CancellationToken,
-) {
-    std::future::pending::<()>().await
+//! Evaluations: asks what each one's spec says, and writes the verdict, once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{StreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+use kube::{
+    Api, ResourceExt,
+    api::ListParams,
+    runtime::{
+        Controller, WatchStreamExt,
+        controller::{self, Action},
+        reflector, watcher,
+    },
+};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, supervise::Backoff};
+use crate::{
+    api::{Duration as ApiDuration, Evaluation, MetricsProvider},
+    core::evaluation::{
+        self, Asking, Finding, Gate, Measured, Query, Trouble,
+        decide::{choose_provider, grace, note},
+    },
+    effects,
+    facts::{
+        self, READ_TIMEOUT, WATCH_TIMEOUT,
+        guarded::Guarded,
+        metrics::{MetricsSource, QueryError, Sample},
+        stores::Cache,
+    },
+};
+
+/// So many Evaluations are worked on at once. One that waits to ask again is not among them.
+const CONCURRENCY: u16 = 32;
+/// So many queries are asked at once, of all Evaluations.
+const POOL: usize = 64;
+/// So many of them by one Evaluation.
+const PER_EVALUATION: usize = 16;
+/// All queries of one Evaluation must be answered within this, or they count as one that was not.
+const ROUND: Duration = Duration::from_secs(120);
+/// What is remembered of an Evaluation that went away unseen is forgotten after this.
+const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
+/// Why a reconciliation failed; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The earlier Evaluations could not be read.
+    #[error(transparent)]
+    Read(#[from] facts::execution::Error),
+    /// The verdict could not be written.
+    #[error(transparent)]
+    Write(#[from] effects::Error),
+    /// A bug: the other Evaluations go on.
+    #[error("{0}")]
+    Panicked(String),
 }
+
+/// What was found out so far about one Evaluation. It is not in its status, so that a verdict takes one write; after a
+/// restart everything is asked again.
+#[derive(Clone, Debug)]
+struct Progress {
+    /// When it was first asked.
+    since: Timestamp,
+    /// How often it was asked in vain.
+    tries: u32,
+    /// What was answered: the window is fixed, so it would be answered the same again.
+    values: BTreeMap<String, Measured>,
+}
+
+/// Why some of the queries have no answer.
+enum Unanswered {
+    /// It makes no sense to ask again.
+    ForGood(Trouble),
+    /// It may be answered later: the indicator, and what happened.
+    ForNow(String, String),
+}
+
+/// One query on its way.
+struct Question {
+    indicator: String,
+    provider: Arc<MetricsProvider>,
+    query: String,
+}
+
+struct Evaluations {
+    context: Arc<Context>,
+    metrics: Arc<dyn MetricsSource>,
+    providers: Cache<MetricsProvider>,
+    pool: Semaphore,
+    backoff: Backoff,
+    progress: Mutex<HashMap<String, Progress>>,
+}
+
+/// Runs until `shutdown` is cancelled, or the watch ends.
+pub async fn run(
+    context: Arc<Context>,
+    metrics: Arc<dyn MetricsSource>,
+    providers: Cache<MetricsProvider>,
+    shutdown: CancellationToken,
+) {
+    let (store, writer) = reflector::store();
+    let config = watcher::Config::default()
+        .fields("status.done!=true")
+        .timeout(WATCH_TIMEOUT);
+    let stream = watcher::watcher(Api::<Guarded<Evaluation>>::all(context.client.clone()), config)
+        .default_backoff()
+        .modify(|evaluation| evaluation.managed_fields_mut().clear())
+        .reflect(writer)
+        .applied_objects();
+    let me = Arc::new(Evaluations {
+        context,
+        metrics,
+        providers,
+        pool: Semaphore::new(POOL),
+        backoff: Backoff::default(),
+        progress: Mutex::default(),
+    });
+    Controller::for_stream(stream, store)
+        .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .graceful_shutdown_on(shutdown.cancelled_owned())
+        .run(
+            |found, me: Arc<Evaluations>| async move { Ok(me.guarded(&found).await) },
+            |_, _: &Error, _| Action::requeue(Duration::from_secs(5)),
+            me,
+        )
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                tracing::debug!(%error, "evaluation controller");
+            }
+        })
+        .await;
+}
+
+impl Evaluations {
+    /// One Evaluation's trouble stays its own.
+    async fn guarded(&self, found: &Guarded<Evaluation>) -> Action {
+        let Some(evaluation) = found.readable() else {
+            let (namespace, name) = (found.namespace().unwrap_or_default(), found.name_any());
+            tracing::warn!(namespace, name, "this Evaluation can't be read; it is left out");
+            return Action::await_change();
+        };
+        let uid = evaluation.uid().unwrap_or_default();
+        let done = super::supervise::guard(self.reconcile(&evaluation, &uid)).await;
+        match done.unwrap_or_else(|panic| Err(Error::Panicked(panic))) {
+            Ok(action) => {
+                self.backoff.reset(&uid);
+                action
+            }
+            Err(error) => {
+                let wait = self.backoff.next(&uid);
+                let name = evaluation.name_any();
+                tracing::warn!(evaluation = name, %error, ?wait, "could not go on; trying again");
+                Action::requeue(wait)
+            }
+        }
+    }
+
+    async fn reconcile(&self, evaluation: &Evaluation, uid: &str) -> Result<Action, Error> {
+        let ended = evaluation.status.as_ref().is_some_and(|s| s.done);
+        if ended || evaluation.metadata.deletion_timestamp.is_some() {
+            self.forget(uid);
+            return Ok(Action::await_change());
+        }
+        let now = self.context.clock.now();
+        let end = evaluation.spec.window.end.0;
+        if now < end {
+            return Ok(Action::requeue(end.duration_since(now).unsigned_abs()));
+        }
+        if self.providers.wait_until_ready().await.is_err() {
+            return Ok(Action::await_change());
+        }
+        let mut progress = self.progress_of(uid, now);
+        let finding = match evaluation::ask(evaluation) {
+            Asking::Nothing(finding) => finding,
+            Asking::Queries {
+                gate,
+                queries,
+                missing,
+            } => {
+                progress.values.extend(missing);
+                let unanswered = self.measure(evaluation, &queries, &mut progress).await;
+                self.remember(uid, &progress);
+                let now = self.context.clock.now();
+                match unanswered {
+                    None => Finding::Measured {
+                        gate,
+                        values: progress.values,
+                    },
+                    Some(Unanswered::ForGood(trouble)) => Finding::Trouble(trouble),
+                    Some(Unanswered::ForNow(indicator, why)) => {
+                        let again =
+                            evaluation::ask_again(progress.since, progress.tries, grace(evaluation), now);
+                        if let Some(wait) = again {
+                            tracing::info!(evaluation = evaluation.name_any(), why, %wait, "asks again");
+                            return Ok(Action::requeue(wait.0));
+                        }
+                        let over = whole_seconds(now.duration_since(progress.since));
+                        let tries = progress.tries;
+                        Finding::Trouble(Trouble::ProviderUnavailable {
+                            indicator,
+                            why,
+                            tries,
+                            over,
+                        })
+                    }
+                }
+            }
+        };
+        self.end(evaluation, uid, progress.since, &finding).await
+    }
+
+    /// Asks what has not been answered yet. Some: why not everything is.
+    async fn measure(
+        &self,
+        evaluation: &Evaluation,
+        queries: &BTreeMap<String, Query>,
+        progress: &mut Progress,
+    ) -> Option<Unanswered> {
+        let namespace = evaluation.namespace().unwrap_or_default();
+        let existing: BTreeMap<String, Arc<MetricsProvider>> = self
+            .providers
+            .of(&namespace)
+            .into_iter()
+            .map(|p| (p.name_any(), p))
+            .collect();
+        let names: BTreeSet<String> = existing.keys().cloned().collect();
+        let mut open = Vec::new();
+        for (indicator, query) in queries {
+            if progress.values.contains_key(indicator) {
+                continue;
+            }
+            match choose_provider(&query.provider, &names) {
+                Ok(name) => open.extend(existing.get(name).map(|provider| Question {
+                    indicator: indicator.clone(),
+                    provider: provider.clone(),
+                    query: query.query.clone(),
+                })),
+                Err(why) => {
+                    let indicator = indicator.clone();
+                    return Some(Unanswered::ForGood(Trouble::ProviderMissing { indicator, why }));
+                }
+            }
+        }
+        let at = evaluation.spec.window.end.0;
+        let count = open.len();
+        let mut answers = stream::iter(open)
+            .map(|question| self.answer(question, at))
+            .buffer_unordered(PER_EVALUATION);
+        let round = async {
+            while let Some((indicator, answer)) = answers.next().await {
+                let measured = match answer {
+                    Ok(Sample::Value(value)) => Measured::Value(value),
+                    Ok(Sample::Missing(why)) => Measured::Missing(why),
+                    Err(QueryError::BadQuery(why)) => {
+                        return Some(Unanswered::ForGood(Trouble::InvalidQuery { indicator, why }));
+                    }
+                    // The others would most likely fare the same: they are not waited for.
+                    Err(QueryError::Unavailable(why)) => return Some(Unanswered::ForNow(indicator, why)),
+                };
+                progress.values.insert(indicator, measured);
+            }
+            None
+        };
+        let unanswered = tokio::time::timeout(ROUND, round).await.unwrap_or_else(|_| {
+            let why = format!("not all of {count} queries were answered within {ROUND:?}");
+            Some(Unanswered::ForNow("all indicators".to_owned(), why))
+        });
+        progress.tries += u32::from(matches!(unanswered, Some(Unanswered::ForNow(..))));
+        unanswered
+    }
+
+    async fn answer(&self, question: Question, at: Timestamp) -> (String, Result<Sample, QueryError>) {
+        // The pool is never closed; if it were, nothing would be lost but the bound.
+        let _slot = self.pool.acquire().await;
+        let answer = self.metrics.query(&question.provider, &question.query, at).await;
+        (question.indicator, answer)
+    }
+
+    /// Writes the verdict, tells it, and lets go of the oldest ones.
+    async fn end(
+        &self,
+        evaluation: &Evaluation,
+        uid: &str,
+        since: Timestamp,
+        finding: &Finding,
+    ) -> Result<Action, Error> {
+        let compares = matches!(finding, Finding::Measured { gate, .. } if Gate::is_relative(gate));
+        let mut siblings = if compares {
+            Some(self.siblings(evaluation).await?)
+        } else {
+            None
+        };
+        let history = evaluation::history(evaluation, siblings.as_deref().unwrap_or_default());
+        let now = self.context.clock.now();
+        let status = evaluation::decide(evaluation, finding, &history, since, now);
+        let mut ended = evaluation.clone();
+        ended.status = Some(status.clone());
+        match self.context.effects.write_status(&ended).await {
+            Ok(written) => {
+                self.context
+                    .effects
+                    .events
+                    .tell(&written, now, vec![note(&status)]);
+                self.forget(uid);
+                // The list was read before the verdict.
+                if let Some(siblings) = &mut siblings {
+                    siblings.retain(|e| e.metadata.uid != written.metadata.uid);
+                    siblings.push(written);
+                }
+                self.tidy(evaluation, siblings).await;
+                Ok(Action::await_change())
+            }
+            // Somebody changed it: the watch brings it again. What was measured is remembered.
+            Err(error) if error.is_conflict() => Ok(Action::requeue(Duration::from_secs(1))),
+            Err(error) if error.is_not_found() => {
+                self.forget(uid);
+                Ok(Action::await_change())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// All Evaluations of the same gate.
+    async fn siblings(&self, evaluation: &Evaluation) -> Result<Vec<Evaluation>, Error> {
+        let namespace = evaluation.namespace().unwrap_or_default();
+        let api = Api::<Guarded<Evaluation>>::namespaced(self.context.client.clone(), &namespace);
+        let labels = evaluation::labels_of(&evaluation.spec);
+        let selector: Vec<String> = labels
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        let params = ListParams::default().labels(&selector.join(","));
+        let what = || format!("the earlier Evaluations of {namespace}/{}", evaluation.name_any());
+        match tokio::time::timeout(READ_TIMEOUT, api.list(&params)).await {
+            Ok(Ok(found)) => Ok(found
+                .items
+                .iter()
+                .filter_map(Guarded::readable)
+                .map(Arc::unwrap_or_clone)
+                .collect()),
+            Ok(Err(source)) => Err(facts::execution::Error::Api {
+                what: what(),
+                source: Box::new(source),
+            }
+            .into()),
+            Err(_) => Err(facts::execution::Error::Timeout { what: what() }.into()),
+        }
+    }
+
+    /// Deletes what is not kept. When that fails, the next verdict does it.
+    async fn tidy(&self, evaluation: &Evaluation, siblings: Option<Vec<Evaluation>>) {
+        let tidied = async {
+            let siblings = match siblings {
+                Some(siblings) => siblings,
+                None => self.siblings(evaluation).await?,
+            };
+            let namespace = evaluation.namespace().unwrap_or_default();
+            for (name, uid) in evaluation::surplus(&siblings) {
+                self.context
+                    .effects
+                    .delete::<Evaluation>(&namespace, &name, Some(&uid))
+                    .await?;
+            }
+            Ok::<(), Error>(())
+        };
+        if let Err(error) = tidied.await {
+            tracing::warn!(%error, "could not delete old Evaluations");
+        }
+    }
+
+    fn progress_of(&self, uid: &str, now: Timestamp) -> Progress {
+        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Progress {
+            since: now,
+            tries: 0,
+            values: BTreeMap::new(),
+        };
+        progress.get(uid).cloned().unwrap_or_else(fresh)
+    }
+
+    fn remember(&self, uid: &str, seen: &Progress) {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.context.clock.now();
+        progress.retain(|_, p| now.duration_since(p.since) < FORGOTTEN_AFTER);
+        progress.insert(uid.to_owned(), seen.clone());
+    }
+
+    fn forget(&self, uid: &str) {
+        self.progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
+    }
+}
+
+fn whole_seconds(length: SignedDuration) -> ApiDuration {
+    ApiDuration::from_secs(length.unsigned_abs().as_secs())
+}
+
+#[cfg(test)]
+#[cfg(feature = "testing")]
+#[path = "evaluation_tests.rs"]
+mod tests;

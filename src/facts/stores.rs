@@ -115,6 +115,11 @@ where
             .readable()
     }
 
+    /// Waits until the kind has been listed once. Until then nothing may be concluded from an object's absence.
+    pub async fn wait_until_ready(&self) -> Result<(), Stopped> {
+        self.store.wait_until_ready().await.map_err(|_| Stopped)
+    }
+
     /// The namespaces that have an object of this kind, each once.
     pub fn namespaces(&self) -> std::collections::BTreeSet<String> {
         self.store

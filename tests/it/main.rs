@@ -1,5 +1,8 @@
 //! The integration tests: one binary.
 
-mod cluster_definitions;
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
+mod cluster;
+mod control_plane;
 mod generated;
 mod house;

@@ -16,11 +16,13 @@ use super::{
 };
 use crate::{
     api::{Condition, Duration, Evaluation, EvaluationStatus, common::Time, set_condition},
-    core::Invalid,
+    core::{Invalid, Note},
 };
 
 /// How long a provider that can't be asked is asked again, unless the Evaluation says otherwise.
 const GRACE: Duration = Duration::from_secs(60);
+/// The waits between asking and asking again double, from a second up to this.
+const ASK_AGAIN_MAX: Duration = Duration::from_secs(10);
 
 /// What is to be asked for an Evaluation.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,6 +142,25 @@ fn times(n: u32) -> String {
 /// How long a provider that can't be asked is asked again.
 pub fn grace(evaluation: &Evaluation) -> Duration {
     evaluation.spec.grace.unwrap_or(GRACE).min(GRACE_MAX)
+}
+
+/// How long to wait before a provider is asked again that was asked `tries` times since `since`; the last time is when
+/// the grace ends. None when the grace is over.
+pub fn ask_again(since: Timestamp, tries: u32, grace: Duration, now: Timestamp) -> Option<Duration> {
+    let over = since.checked_add(grace.signed()).ok()?;
+    let left = std::time::Duration::try_from(over.duration_since(now)).ok()?;
+    let doubled = 2_u64.saturating_pow(tries.saturating_sub(1));
+    let wait = Duration::from_secs(doubled).min(ASK_AGAIN_MAX);
+    (!left.is_zero()).then_some(wait.min(Duration(left)))
+}
+
+/// What people are told about the status that ends an Evaluation.
+pub fn note(status: &EvaluationStatus) -> Note {
+    match status.result.as_deref() {
+        Some("pass") => Note::normal("Evaluated", &status.message),
+        Some(_) => Note::warning("Evaluated", &status.message),
+        None => Note::warning("Inconclusive", &status.message),
+    }
 }
 
 /// What is to be asked.

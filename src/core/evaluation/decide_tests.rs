@@ -203,3 +203,26 @@ fn grace_is_bounded(#[case] written: Option<u64>, #[case] secs: u64) {
     evaluation.spec.grace = written.map(Duration::from_secs);
     assert_eq!(grace(&evaluation), Duration::from_secs(secs));
 }
+
+#[rstest]
+#[case(0, 1, Some(1))]
+#[case(1, 2, Some(2))]
+#[case(3, 3, Some(4))]
+#[case(7, 4, Some(8))]
+#[case(15, 5, Some(10))]
+#[case(55, 9, Some(5))]
+#[case(60, 10, None)]
+#[case(75, 10, None)]
+fn waits_double_and_end_with_the_grace(#[case] since: i64, #[case] tries: u32, #[case] wait: Option<u64>) {
+    let now = started() + jiff::SignedDuration::from_secs(since);
+    let grace = Duration::from_secs(60);
+    assert_eq!(
+        ask_again(started(), tries, grace, now),
+        wait.map(Duration::from_secs)
+    );
+}
+
+#[test]
+fn without_grace_nobody_is_asked_again() {
+    assert_eq!(ask_again(started(), 1, Duration::from_secs(0), started()), None);
+}

@@ -34,7 +34,8 @@ pub(super) fn verdict(
     if indicators.iter().all(|i| i.status == "info") {
         text.push_str("; all objectives are informational");
     }
-    if no_baseline {
+    // What passed for lack of history can't be why it failed.
+    if no_baseline && result != Outcome::Fail {
         text.push_str("; no baseline to compare with yet");
     }
     text

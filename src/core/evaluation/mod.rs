@@ -17,7 +17,7 @@ mod testing;
 pub mod window;
 
 pub use create::{Request, labels_of, new_evaluation};
-pub use decide::{Asking, Finding, Reading, Trouble, ask, decide, read};
+pub use decide::{Asking, Finding, Query, Reading, Trouble, ask, ask_again, decide, read};
 pub use objective::{Gate, parse};
 pub use retention::{history, surplus};
 pub use score::{Measured, Outcome, Past, Verdict, judge, unverified};

@@ -208,7 +208,7 @@ fn tutorial() -> Gate {
     None,
     Outcome::Fail,
     50.0,
-    "fail: 50 of 100; page_time 0.5 > 0.4; failing_request: 3 series; no baseline to compare with yet"
+    "fail: 50 of 100; page_time 0.5 > 0.4; failing_request: 3 series"
 )]
 #[case::key_bad(
     Some(0.2),
@@ -216,7 +216,7 @@ fn tutorial() -> Gate {
     Some(0.0),
     Outcome::Fail,
     75.0,
-    "fail: 75 of 100; go_routines 31 > 30 (key); no baseline to compare with yet"
+    "fail: 75 of 100; go_routines 31 > 30 (key)"
 )]
 fn c40_the_tutorial(
     #[case] page_time: Option<f64>,

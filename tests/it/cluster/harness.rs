@@ -47,7 +47,8 @@ impl Cluster {
         let api = Api::<Namespace>::all(self.client.clone());
         if let Some(old) = api.get_opt(name).await.unwrap() {
             let _ = api.delete(name, &DeleteParams::default()).await;
-            let gone = kube::runtime::conditions::is_deleted(&old.uid().unwrap());
+            let uid = old.uid().unwrap();
+            let gone = kube::runtime::conditions::is_deleted(&uid);
             tokio::time::timeout(Duration::from_secs(90), await_condition(api.clone(), name, gone))
                 .await
                 .expect("the old namespace goes")

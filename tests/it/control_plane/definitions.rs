@@ -13,7 +13,7 @@ use coxswain::{
     controllers::{Context, definitions},
     facts::{clock::Clock, stores::Definitions},
 };
-use k8s_openapi::api::{core::v1::Namespace, events::v1::Event};
+use k8s_openapi::api::core::v1::{Event, Namespace};
 use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, ObjectMeta, PostParams},

@@ -1,0 +1,3 @@
+//! On a real API server without nodes; `hack/test.sh control-plane` brings it up.
+
+mod definitions;
