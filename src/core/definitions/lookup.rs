@@ -13,9 +13,10 @@ use crate::{
         Shipyard,
         evaluation::IndicatorQuery,
         execution::PinnedJobConfig,
+        jobconfig::JobAction,
         shipyard::{Sequence, Stage, Task},
     },
-    core::{jobs::matching::may_answer, place::Place},
+    core::place::Place,
 };
 
 use super::{nearest::hint, verdict::Definition};
@@ -185,6 +186,36 @@ pub fn job_configs(list: &[Arc<JobConfig>], place: &Place, task_names: &[&str]) 
             })
         })
         .collect()
+}
+
+/// The event with which a task starts.
+pub fn triggered(task: &str) -> String {
+    format!("sh.keptn.event.{task}.triggered")
+}
+
+/// Whether an event's type fits a pattern in which `*` stands for any characters.
+pub fn fits(pattern: &str, event: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else {
+        return pattern == event;
+    };
+    let Some(mut left) = event.strip_prefix(head) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let tail = parts.pop().unwrap_or_default();
+    for part in parts {
+        match left.find(part) {
+            Some(at) => left = &left[at + part.len()..],
+            None => return false,
+        }
+    }
+    left.len() >= tail.len() && left.ends_with(tail)
+}
+
+/// Whether an action could answer the task, by the name of its events alone: what is worth pinning.
+fn may_answer(action: &JobAction, task: &str) -> bool {
+    let event = triggered(task);
+    action.events.iter().any(|filter| fits(&filter.name, &event))
 }
 
 /// How specific a scope is, if it covers the place: 0 project, 1 stage, 2 service without a stage, 3 service.
