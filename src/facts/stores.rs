@@ -19,7 +19,7 @@ use crate::api::{
     JobConfig, MetricsProvider, Remediation, ServiceLevelIndicator, ServiceLevelObjective, Shipyard,
 };
 
-use super::{WATCH_TIMEOUT, guarded::Guarded};
+use super::{WATCH_TIMEOUT, guarded::Guarded, ready::filled};
 
 /// A reader that is further behind is told to look at everything.
 const CHANGES_KEPT: usize = 1024;
@@ -117,7 +117,7 @@ where
 
     /// Waits until the kind has been listed once. Until then nothing may be concluded from an object's absence.
     pub async fn wait_until_ready(&self) -> Result<(), Stopped> {
-        self.store.wait_until_ready().await.map_err(|_| Stopped)
+        if filled(&self.store).await { Ok(()) } else { Err(Stopped) }
     }
 
     /// The namespaces that have an object of this kind, each once.
@@ -204,15 +204,15 @@ impl Definitions {
     /// Waits until every kind has been listed once. Until then nothing may be concluded from an object's absence.
     pub async fn wait_until_ready(&self) -> Result<(), Stopped> {
         let ready = tokio::join!(
-            self.shipyards.store.wait_until_ready(),
-            self.remediations.store.wait_until_ready(),
-            self.job_configs.store.wait_until_ready(),
-            self.objectives.store.wait_until_ready(),
-            self.indicators.store.wait_until_ready(),
-            self.providers.store.wait_until_ready(),
+            filled(&self.shipyards.store),
+            filled(&self.remediations.store),
+            filled(&self.job_configs.store),
+            filled(&self.objectives.store),
+            filled(&self.indicators.store),
+            filled(&self.providers.store),
         );
         let all = [ready.0, ready.1, ready.2, ready.3, ready.4, ready.5];
-        if all.iter().all(Result::is_ok) {
+        if all.iter().all(|filled| *filled) {
             Ok(())
         } else {
             Err(Stopped)

@@ -16,8 +16,9 @@ pub use remediation::remediation;
 pub use shipyard::shipyard;
 
 /// What is wrong with a JobConfig; empty when all is well.
-pub fn job_config(_: &JobConfig) -> Vec<Invalid> {
-    Vec::new()
+pub fn job_config(config: &JobConfig) -> Vec<Invalid> {
+    let namespace = config.metadata.namespace.as_deref().unwrap_or_default();
+    crate::core::jobs::validate::validate(&config.spec, namespace)
 }
 
 /// What is wrong with a ServiceLevelObjective; empty when all is well.
