@@ -9,4 +9,5 @@ mod faults;
 mod generated;
 mod house;
 mod playing;
+mod scenarios;
 mod virtual_time;
