@@ -69,7 +69,11 @@ pub fn main() -> ExitCode {
         Command::Run(args) => on_tokio(run::run(args)).map(|()| ExitCode::SUCCESS),
         Command::Watch(args) => {
             let well = on_tokio(watch::run(args))?;
-            Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(NOT_WELL) })
+            Ok(if well {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(NOT_WELL)
+            })
         }
         Command::Crds(args) => crds::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Rbac(args) => rbac::run(&args).map(|()| ExitCode::SUCCESS),
@@ -88,7 +92,10 @@ pub fn main() -> ExitCode {
 }
 
 fn on_tokio<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 /// Logs go to stderr: stdout is for what a command prints.

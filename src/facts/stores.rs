@@ -19,10 +19,8 @@ use crate::api::{
     JobConfig, MetricsProvider, Remediation, ServiceLevelIndicator, ServiceLevelObjective, Shipyard,
 };
 
-use super::guarded::Guarded;
+use super::{WATCH_TIMEOUT, guarded::Guarded};
 
-/// Watches are renewed after so many seconds: some load balancers drop a connection that is silent for longer.
-pub const WATCH_SECONDS: u32 = 180;
 /// A reader that is further behind is told to look at everything.
 const CHANGES_KEPT: usize = 1024;
 
@@ -271,7 +269,7 @@ async fn keep<K>(
         + Sync
         + 'static,
 {
-    let events = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
+    let events = watcher(api, watcher::Config::default().timeout(WATCH_TIMEOUT))
         .modify(|object| object.meta_mut().managed_fields = None)
         .default_backoff()
         .reflect(writer);

@@ -116,7 +116,7 @@ fn refuses_triggers(#[case] event: &str, #[case] says: &str) {
 #[case("action.status: errored")]
 #[case("evaluation.result: fail, action.result: pass")]
 #[case("$.data.evaluation.score: '75'")]
-#[case("'$.data.labels[\"team\"]': a")]
+#[case("$.data.get-action.actionIndex: '2'")]
 fn accepts_conditions(#[case] conditions: &str) {
     assert_eq!(
         shipyard(&of(&TOUR.replace("evaluation.result: fail", conditions))),
@@ -154,9 +154,9 @@ fn accepts_conditions(#[case] conditions: &str) {
 #[case::path(
     "$.evaluation.result: fail",
     "\"$.evaluation.result\"",
-    "a path starts with $.data."
+    "does not start with $.data."
 )]
-#[case::broken_path("'$.data.[': x", "\"$.data.[\"", "is not a JSONPath")]
+#[case::broken_path("'$.data.[': x", "\"$.data.[\"", "has more than names parted by dots")]
 #[case::none("", "", "has no condition")]
 fn refuses_conditions(#[case] conditions: &str, #[case] key: &str, #[case] says: &str) {
     let wrong = shipyard(&of(&TOUR.replace("evaluation.result: fail", conditions)));
