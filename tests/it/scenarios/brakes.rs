@@ -41,7 +41,8 @@ fn abort_while_it_waits_ends_at_once() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "nothing").await;
         shop.problem("slow-1");
-        shop.until("slow-1", "waiting", mins(5), |s| s.reason == "RetryAfter").await;
+        shop.until("slow-1", "waiting", mins(5), |s| s.reason == "RetryAfter")
+            .await;
         desire(&shop.world, "slow-1", Desired::Abort);
         assert_eq!(shop.ended("slow-1", secs(2)).await.phase, "Aborted");
     });
@@ -54,10 +55,20 @@ fn pause_ends_the_task_and_resume_goes_on() {
         shop.problem("slow-1");
         shop.task("slow-1", "action", "Running", mins(1)).await;
         desire(&shop.world, "slow-1", Desired::Pause);
-        let paused = shop.until("slow-1", "paused", secs(30), |s| s.phase == "Paused").await;
-        assert_eq!(find_task(&paused, "action").unwrap().state, "Done", "the current task ends first");
+        let paused = shop
+            .until("slow-1", "paused", secs(30), |s| s.phase == "Paused")
+            .await;
+        assert_eq!(
+            find_task(&paused, "action").unwrap().state,
+            "Done",
+            "the current task ends first"
+        );
         shop.world.sleep(hours(30)).await;
-        assert_eq!(status(&shop.world, "slow-1").phase, "Paused", "the deadline of 24 h does not count pauses");
+        assert_eq!(
+            status(&shop.world, "slow-1").phase,
+            "Paused",
+            "the deadline of 24 h does not count pauses"
+        );
         assert_eq!(jobs_created(&shop.world).len(), 1);
         desire(&shop.world, "slow-1", Desired::Run);
         let status = shop.ended("slow-1", mins(5)).await;
@@ -73,7 +84,8 @@ fn a_paused_run_gives_its_place_up_and_does_not_stay_for_ever() {
         shop.problem("first");
         shop.task("first", "action", "Running", mins(1)).await;
         desire(&shop.world, "first", Desired::Pause);
-        shop.until("first", "paused", secs(30), |s| s.phase == "Paused").await;
+        shop.until("first", "paused", secs(30), |s| s.phase == "Paused")
+            .await;
         shop.world.apply(&problem("second", "errors"));
         assert_eq!(shop.ended("second", mins(5)).await.phase, "Succeeded");
         let status = shop.ended("first", hours(7 * 24)).await;
@@ -89,13 +101,22 @@ fn a_held_namespace_starts_nothing_new() {
         shop.task("slow-1", "action", "Running", mins(1)).await;
         let hold = |held: bool| {
             shop.world.server.edit::<Namespace>("", "demo", |ns| match held {
-                true => drop(ns.labels_mut().insert("coxswain.dev/hold".to_owned(), "true".to_owned())),
+                true => drop(
+                    ns.labels_mut()
+                        .insert("coxswain.dev/hold".to_owned(), "true".to_owned()),
+                ),
                 false => drop(ns.labels_mut().remove("coxswain.dev/hold")),
             });
         };
         hold(true);
-        let held = shop.until("slow-1", "held", secs(30), |s| s.phase == "Held").await;
-        assert_eq!(find_task(&held, "action").unwrap().result.as_deref(), Some("pass"), "running Jobs end");
+        let held = shop
+            .until("slow-1", "held", secs(30), |s| s.phase == "Held")
+            .await;
+        assert_eq!(
+            find_task(&held, "action").unwrap().result.as_deref(),
+            Some("pass"),
+            "running Jobs end"
+        );
         assert!(held.message.contains("demo"), "it says by whom: {}", held.message);
         shop.world.sleep(mins(20)).await;
         assert_eq!(jobs_created(&shop.world).len(), 1);
@@ -116,8 +137,8 @@ fn an_installation_on_hold_starts_no_run() {
         shop.problem("slow-1");
         let held = shop.until("slow-1", "held", secs(5), |s| s.phase == "Held").await;
         assert!(held.message.contains("coxswain-hold"), "{}", held.message);
-        assert_eq!(shop.problem_status("slow-1").phase, "Held");
         shop.world.sleep(mins(10)).await;
+        assert_eq!(shop.problem_status("slow-1").phase, "Held");
         assert!(jobs_created(&shop.world).is_empty());
         let server = &shop.world.server;
         server.delete::<k8s_openapi::api::core::v1::ConfigMap>("coxswain-system", "coxswain-hold");
@@ -130,7 +151,8 @@ fn a_run_that_is_held_too_long_expires() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "restart").await;
         shop.world.server.edit::<Namespace>("", "demo", |ns| {
-            ns.labels_mut().insert("coxswain.dev/hold".to_owned(), "true".to_owned());
+            ns.labels_mut()
+                .insert("coxswain.dev/hold".to_owned(), "true".to_owned());
         });
         shop.problem("slow-1");
         let status = shop.ended("slow-1", hours(1) + mins(5)).await;
@@ -179,11 +201,18 @@ fn a_spent_budget_exhausts_also_after_a_restart() {
         shop.ended("first", mins(30)).await;
         shop.operator.crash();
         let world = shop.world;
-        let shop = Shop { operator: start(&world, "operator-2"), world };
+        let shop = Shop {
+            operator: start(&world, "operator-2"),
+            world,
+        };
         shop.problem("second");
         let status = shop.ended("second", mins(30)).await;
         assert_eq!(end(&status), ("Exhausted", "BudgetSpent"));
-        assert_eq!(status.actions_started.len(), 1, "two of three were spent by the first run");
+        assert_eq!(
+            status.actions_started.len(),
+            1,
+            "two of three were spent by the first run"
+        );
         assert!(status.message.contains('3'), "{}", status.message);
     });
 }
@@ -195,10 +224,16 @@ fn a_service_cools_down_between_runs() {
         shop.problem("first");
         let first = shop.ended("first", mins(5)).await;
         shop.world.apply(&problem("second", "errors"));
-        let waiting = shop.until("second", "cooling", secs(5), |s| s.reason == "Cooldown").await;
+        let waiting = shop
+            .until("second", "cooling", secs(5), |s| s.reason == "Cooldown")
+            .await;
         assert_eq!(waiting.phase, "Waiting");
         let second = shop.ended("second", mins(15)).await;
-        let pause = second.started_at.unwrap().0.duration_since(first.finished_at.unwrap().0);
+        let pause = second
+            .started_at
+            .unwrap()
+            .0
+            .duration_since(first.finished_at.unwrap().0);
         assert!((300..310).contains(&pause.as_secs()), "{pause:?}");
     });
 }

@@ -17,14 +17,26 @@ fn the_first_action_heals() {
         shop.problem("slow-1");
         let status = shop.ended("slow-1", mins(5)).await;
         assert_eq!(end(&status), ("Succeeded", "Healed"));
-        assert_eq!((status.attempt, status.result.as_deref()), (Some(1), Some("pass")));
+        assert_eq!(
+            (status.attempt, status.result.as_deref()),
+            (Some(1), Some("pass"))
+        );
         assert_eq!(tried(&status), ["restart"]);
         assert!(condition_is(&status.conditions, "Succeeded", "True"));
         assert!(condition_is(&status.conditions, "Ready", "True"));
-        assert_eq!(jobs_created(&shop.world).len(), 2, "one for action, one for je-test");
+        assert_eq!(
+            jobs_created(&shop.world).len(),
+            2,
+            "one for action, one for je-test"
+        );
         shop.world.sleep(secs(5)).await;
         assert_eq!(shop.problem_status("slow-1").phase, "Healed");
-        let story: Vec<String> = shop.world.list::<Event>().into_iter().filter_map(|e| e.reason).collect();
+        let story: Vec<String> = shop
+            .world
+            .list::<Event>()
+            .into_iter()
+            .filter_map(|e| e.reason)
+            .collect();
         assert!(story.contains(&"Started".to_owned()), "{story:?}");
     });
 }
@@ -38,9 +50,16 @@ fn one_attempt_takes_at_most_fourteen_writes() {
         shop.ended("slow-1", mins(5)).await;
         shop.world.sleep(mins(1)).await;
         let made = writes(&shop.world).split_off(before);
-        let labels: Vec<String> = made.iter().map(|w| format!("{} {:?}", w.call.label(), w.code)).collect();
+        let labels: Vec<String> = made
+            .iter()
+            .map(|w| format!("{} {:?}", w.call.label(), w.code))
+            .collect();
         assert!(made.len() <= 14, "{} writes:\n{}", made.len(), labels.join("\n"));
-        assert!(made.iter().all(|w| w.code.is_some_and(|c| c < 300)), "none in vain:\n{}", labels.join("\n"));
+        assert!(
+            made.iter().all(|w| w.code.is_some_and(|c| c < 300)),
+            "none in vain:\n{}",
+            labels.join("\n")
+        );
     });
 }
 
@@ -49,7 +68,9 @@ fn the_second_action_heals_after_a_wait() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "scale").await;
         shop.problem("slow-1");
-        let waiting = shop.until("slow-1", "waiting", mins(5), |s| s.reason == "RetryAfter").await;
+        let waiting = shop
+            .until("slow-1", "waiting", mins(5), |s| s.reason == "RetryAfter")
+            .await;
         assert_eq!(waiting.phase, "Waiting");
         let status = shop.ended("slow-1", mins(10)).await;
         assert_eq!(end(&status), ("Succeeded", "Healed"));
@@ -71,7 +92,11 @@ fn when_no_action_is_left_nobody_waits() {
         let status = shop.ended("slow-1", mins(10)).await;
         assert_eq!(end(&status), ("Exhausted", "NoActionLeft"));
         assert_eq!(tried(&status), ["restart", "scale"]);
-        assert_eq!(status.attempts.len(), 3, "the attempt that finds nothing is counted");
+        assert_eq!(
+            status.attempts.len(),
+            3,
+            "the attempt that finds nothing is counted"
+        );
         let second_end = status.attempts[1].finished_at.as_ref().unwrap().0;
         let over = status.finished_at.as_ref().unwrap().0.duration_since(second_end);
         assert!(over.as_secs() < 1, "ended {over:?} after the second attempt");
@@ -98,7 +123,11 @@ fn a_failed_action_escalates_without_a_test() {
         assert_eq!(end(&status), ("Succeeded", "Healed"));
         let first = &status.attempts[0].tasks;
         assert_eq!(first[1].result.as_deref(), Some("fail"));
-        assert!(first[1].message.contains("exited 3: no rights to restart"), "{}", first[1].message);
+        assert!(
+            first[1].message.contains("exited 3: no rights to restart"),
+            "{}",
+            first[1].message
+        );
         assert_eq!(first[2].state, "Skipped");
         assert_eq!(jobs_created(&shop.world).len(), 3);
     });
@@ -110,7 +139,8 @@ fn resolved_while_it_runs_stops_before_the_next_action() {
         let shop = Shop::open(world, "nothing").await;
         shop.problem("slow-1");
         shop.task("slow-1", "action", "Running", mins(1)).await;
-        shop.world.edit::<ProblemEvent>("slow-1", |p| p.spec.state = ProblemState::Resolved);
+        shop.world
+            .edit::<ProblemEvent>("slow-1", |p| p.spec.state = ProblemState::Resolved);
         let status = shop.ended("slow-1", mins(10)).await;
         assert_eq!(end(&status), ("Resolved", "Resolved"));
         assert_eq!(tried(&status), ["restart"]);
@@ -125,8 +155,10 @@ fn resolved_while_it_waits_ends_at_once() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "nothing").await;
         shop.problem("slow-1");
-        shop.until("slow-1", "waiting", mins(5), |s| s.reason == "RetryAfter").await;
-        shop.world.edit::<ProblemEvent>("slow-1", |p| p.spec.state = ProblemState::Resolved);
+        shop.until("slow-1", "waiting", mins(5), |s| s.reason == "RetryAfter")
+            .await;
+        shop.world
+            .edit::<ProblemEvent>("slow-1", |p| p.spec.state = ProblemState::Resolved);
         let status = shop.ended("slow-1", secs(2)).await;
         assert_eq!(end(&status), ("Resolved", "Resolved"));
     });
@@ -139,9 +171,11 @@ fn resolved_while_queued_means_no_job_at_all() {
         shop.problem("first");
         shop.task("first", "action", "Running", mins(1)).await;
         shop.world.apply(&problem("second", "errors"));
-        shop.until("second", "queued", secs(5), |s| s.phase == "Queued").await;
+        shop.until("second", "queued", secs(5), |s| s.phase == "Queued")
+            .await;
         let before = jobs_created(&shop.world).len();
-        shop.world.edit::<ProblemEvent>("second", |p| p.spec.state = ProblemState::Resolved);
+        shop.world
+            .edit::<ProblemEvent>("second", |p| p.spec.state = ProblemState::Resolved);
         let status = shop.ended("second", secs(2)).await;
         assert_eq!(status.phase, "Resolved");
         assert_eq!(recorded_jobs(&status).len(), 0);
@@ -159,8 +193,11 @@ fn one_service_is_healed_by_one_run_at_a_time() {
         let working = |w: &World| {
             let jobs = w.list::<Job>();
             let unfinished = |j: &&Job| j.status.as_ref().is_none_or(|s| s.conditions.is_none());
-            let runs: BTreeSet<String> =
-                jobs.iter().filter(unfinished).map(|j| j.labels()["coxswain.dev/execution"].clone()).collect();
+            let runs: BTreeSet<String> = jobs
+                .iter()
+                .filter(unfinished)
+                .map(|j| j.labels()["coxswain.dev/execution"].clone())
+                .collect();
             runs.len()
         };
         let mut most = 0;
@@ -174,7 +211,10 @@ fn one_service_is_healed_by_one_run_at_a_time() {
         assert_eq!(most, 1);
         let first = status(&shop.world, "first");
         let second = status(&shop.world, "second");
-        assert!(first.finished_at.unwrap() <= second.started_at.unwrap(), "the older goes first");
+        assert!(
+            first.finished_at.unwrap() <= second.started_at.unwrap(),
+            "the older goes first"
+        );
     });
 }
 
@@ -183,10 +223,15 @@ fn the_same_problem_again_joins_the_open_one() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "restart").await;
         shop.problem("first");
+        shop.world.sleep(secs(2)).await;
         shop.problem("again");
         shop.ended("first", mins(5)).await;
         shop.world.sleep(mins(5)).await;
-        assert!(shop.problem_status("again").message.contains("first"), "{:?}", shop.problem_status("again"));
+        assert!(
+            shop.problem_status("again").message.contains("first"),
+            "{:?}",
+            shop.problem_status("again")
+        );
         assert_eq!(shop.world.list::<SequenceExecution>().len(), 1);
     });
 }
@@ -197,12 +242,17 @@ fn when_all_is_over_nothing_is_written() {
         let shop = Shop::open(world, "restart").await;
         shop.problem("slow-1");
         shop.ended("slow-1", mins(5)).await;
-        shop.world.edit::<ProblemEvent>("slow-1", |p| p.spec.state = ProblemState::Resolved);
+        shop.world
+            .edit::<ProblemEvent>("slow-1", |p| p.spec.state = ProblemState::Resolved);
         shop.world.sleep(mins(15)).await;
         let before = shop.world.server.writes().len();
         shop.world.sleep(hours(24)).await;
         let made = shop.world.server.writes().split_off(before);
-        assert!(made.is_empty(), "{:?}", made.iter().map(|w| w.call.label()).collect::<Vec<_>>());
+        assert!(
+            made.is_empty(),
+            "{:?}",
+            made.iter().map(|w| w.call.label()).collect::<Vec<_>>()
+        );
     });
 }
 
@@ -215,7 +265,10 @@ fn an_operator_that_is_stopped_in_order_goes_on_where_it_was() {
         shop.operator.stop().await;
         let world = shop.world;
         world.sleep(secs(30)).await;
-        let shop = Shop { operator: start(&world, "operator-2"), world };
+        let shop = Shop {
+            operator: start(&world, "operator-2"),
+            world,
+        };
         let status = shop.ended("slow-1", mins(5)).await;
         assert_eq!(end(&status), ("Succeeded", "Healed"));
         assert_eq!(jobs_created(&shop.world).len(), 2);

@@ -33,7 +33,12 @@ async fn ends(world: World, definitions: &str, deadline: Duration) -> (Shop, Seq
 
 fn says(status: &SequenceExecutionStatus, words: &[&str]) {
     for word in words {
-        assert!(status.message.contains(word), "{word:?} is not in: {} {}", status.reason, status.message);
+        assert!(
+            status.message.contains(word),
+            "{word:?} is not in: {} {}",
+            status.reason,
+            status.message
+        );
     }
 }
 
@@ -61,8 +66,15 @@ fn a_project_of_another_namespace_is_none() {
             (status.phase, status.reason, status.message)
         })
     };
-    let elsewhere = with("metadata: {name: shop}", "metadata: {name: shop, namespace: elsewhere}");
-    assert_eq!(answer(elsewhere), answer(without("Shipyard")), "nothing tells that it is there");
+    let elsewhere = with(
+        "metadata: {name: shop}",
+        "metadata: {name: shop, namespace: elsewhere}",
+    );
+    assert_eq!(
+        answer(elsewhere),
+        answer(without("Shipyard")),
+        "nothing tells that it is there"
+    );
 }
 
 #[rstest]
@@ -103,7 +115,12 @@ fn an_unknown_problem_type_without_default() {
 #[test]
 fn an_unknown_problem_type_with_a_default() {
     World::run(async |world: World| {
-        let (_, status) = ends(world, &with("problemType: slow", "problemType: default"), mins(10)).await;
+        let (_, status) = ends(
+            world,
+            &with("problemType: slow", "problemType: default"),
+            mins(10),
+        )
+        .await;
         assert_eq!(end(&status), ("Succeeded", "Healed"));
     });
 }
@@ -111,11 +128,17 @@ fn an_unknown_problem_type_with_a_default() {
 #[test]
 fn nobody_answers_a_task() {
     World::run(async |world: World| {
-        let definitions = with("sh.keptn.event.je-test.triggered", "sh.keptn.event.je-tests.triggered");
+        let definitions = with(
+            "sh.keptn.event.je-test.triggered",
+            "sh.keptn.event.je-tests.triggered",
+        );
         let (_, status) = ends(world, &definitions, mins(10)).await;
         let task = find_task(&status, "je-test").cloned().unwrap_or_default();
         let all = format!("{} {}", status.message, task.message);
-        assert!(all.contains("sh.keptn.event.je-test.triggered"), "names the event: {all}");
+        assert!(
+            all.contains("sh.keptn.event.je-test.triggered"),
+            "names the event: {all}"
+        );
         assert!(all.contains("je-tests"), "names the nearest: {all}");
     });
 }
@@ -124,7 +147,9 @@ fn nobody_answers_a_task() {
 fn an_image_that_does_not_exist() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "scale").await;
-        shop.world.player.script(|_| Play::never_starts("ErrImagePull", "no such image: kubectl"));
+        shop.world
+            .player
+            .script(|_| Play::never_starts("ErrImagePull", "no such image: kubectl"));
         shop.problem("slow-1");
         let blocked = |s: &SequenceExecutionStatus| s.message.contains("no such image");
         let status = shop.until("slow-1", "saying why", secs(30), blocked).await;
@@ -140,15 +165,25 @@ fn an_image_that_does_not_exist() {
 }
 
 #[rstest]
-#[case(Play::no_pod("pods \"x\" is forbidden: exceeded quota: small"), "exceeded quota")]
-#[case(Play::unschedulable("0/3 nodes are available: insufficient memory"), "insufficient memory")]
-#[case(Play::never_starts("CreateContainerConfigError", "secret \"token\" not found"), "secret \"token\" not found")]
+#[case(
+    Play::no_pod("pods \"x\" is forbidden: exceeded quota: small"),
+    "exceeded quota"
+)]
+#[case(
+    Play::unschedulable("0/3 nodes are available: insufficient memory"),
+    "insufficient memory"
+)]
+#[case(
+    Play::never_starts("CreateContainerConfigError", "secret \"token\" not found"),
+    "secret \"token\" not found"
+)]
 fn a_pod_that_cannot_start_says_why_within_half_a_minute(#[case] play: Play, #[case] why: &str) {
     World::run(async |world: World| {
         let shop = Shop::open(world, "scale").await;
         shop.world.player.script(move |_| play.clone());
         shop.problem("slow-1");
-        shop.until("slow-1", why, secs(30), |s| s.message.contains(why)).await;
+        shop.until("slow-1", why, secs(30), |s| s.message.contains(why))
+            .await;
         let made = writes(&shop.world).len();
         shop.world.sleep(mins(5)).await;
         let later = writes(&shop.world).len() - made;
@@ -160,7 +195,10 @@ const ACCOUNT: &str = "{name: restart, image: kubectl, cmd: [action-restart], se
 
 #[rstest]
 #[case("", "ServiceAccountMissing")]
-#[case("{apiVersion: v1, kind: ServiceAccount, metadata: {name: robot}}", "ServiceAccountNotAllowed")]
+#[case(
+    "{apiVersion: v1, kind: ServiceAccount, metadata: {name: robot}}",
+    "ServiceAccountNotAllowed"
+)]
 fn a_service_account_that_has_not_opted_in(#[case] account: &str, #[case] reason: &str) {
     World::run(async |world: World| {
         if !account.is_empty() {
@@ -169,7 +207,13 @@ fn a_service_account_that_has_not_opted_in(#[case] account: &str, #[case] reason
         let definitions = with("{name: restart, image: kubectl, cmd: [action-restart]}", ACCOUNT);
         let (shop, status) = ends(world, &definitions, mins(10)).await;
         assert_eq!(status.attempts[0].tasks[1].reason, reason);
-        assert!(!shop.world.list::<Job>().iter().any(|j| mentions(j, "action-restart")));
+        assert!(
+            !shop
+                .world
+                .list::<Job>()
+                .iter()
+                .any(|j| mentions(j, "action-restart"))
+        );
     });
 }
 
@@ -205,13 +249,21 @@ fn two_equally_specific_remediations() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "restart").await;
         shop.world.sleep(mins(1)).await;
-        let younger = SHOP.split("---\n").find(|d| d.contains("kind: Remediation")).unwrap();
-        let younger = younger.replace("metadata: {name: cart}", "metadata: {name: aaa}").replace("restart", "scale");
+        let younger = SHOP
+            .split("---\n")
+            .find(|d| d.contains("kind: Remediation"))
+            .unwrap();
+        let younger = younger
+            .replace("metadata: {name: cart}", "metadata: {name: aaa}")
+            .replace("restart", "scale");
         shop.world.apply(&younger);
         shop.world.sleep(secs(2)).await;
         let remediation = shop.world.get::<coxswain::api::Remediation>("aaa").unwrap();
         let ready = remediation.status.unwrap().conditions.remove(0);
-        assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "Ambiguous"));
+        assert_eq!(
+            (ready.status.as_str(), ready.reason.as_str()),
+            ("False", "Ambiguous")
+        );
         assert!(ready.message.contains("cart"), "{}", ready.message);
         shop.problem("slow-1");
         let status = shop.ended("slow-1", mins(5)).await;
@@ -224,7 +276,11 @@ fn a_criterion_that_does_not_parse() {
     World::run(async |world: World| {
         let (_, status) = ends(world, &with("\"<=0.4\"", "\"~0.4\""), hours(2)).await;
         assert_ne!(status.phase, "Succeeded", "an unreadable gate is no formality");
-        assert!(tried(&status).len() <= 1, "nor a reason to try the next action: {:?}", tried(&status));
+        assert!(
+            tried(&status).len() <= 1,
+            "nor a reason to try the next action: {:?}",
+            tried(&status)
+        );
         says(&status, &["~0.4"]);
     });
 }
@@ -243,9 +299,17 @@ fn a_provider_that_cannot_be_asked_never_escalates(#[case] why: &'static str) {
         assert_eq!(status.phase, "Inconclusive");
         assert_eq!(tried(&status), ["restart"]);
         says(&status, &[why]);
-        let took = status.finished_at.unwrap().0.duration_since(status.started_at.unwrap().0);
+        let took = status
+            .finished_at
+            .unwrap()
+            .0
+            .duration_since(status.started_at.unwrap().0);
         assert!((1800..2700).contains(&took.as_secs()), "{took:?}");
-        assert!(shop.world.metrics.asked().len() < 100, "{} queries", shop.world.metrics.asked().len());
+        assert!(
+            shop.world.metrics.asked().len() < 100,
+            "{} queries",
+            shop.world.metrics.asked().len()
+        );
     });
 }
 
@@ -270,12 +334,22 @@ fn a_provider_that_comes_back_decides() {
 fn an_answer_without_one_finite_value_is_a_missing_value(#[case] what: &'static str) {
     World::run(async |world: World| {
         let shop = Shop::open(world, "nothing").await;
-        shop.world.metrics.answer(move |_, _| Ok(Sample::Missing(what.to_owned())));
+        shop.world
+            .metrics
+            .answer(move |_, _| Ok(Sample::Missing(what.to_owned())));
         shop.problem("slow-1");
         let status = shop.ended("slow-1", hours(1)).await;
         assert_eq!(end(&status), ("Exhausted", "NoActionLeft"));
-        assert_eq!(tried(&status), ["restart", "scale"], "it fails, and that escalates");
-        assert!(status.attempts[0].tasks[3].message.contains(what), "{}", status.attempts[0].tasks[3].message);
+        assert_eq!(
+            tried(&status),
+            ["restart", "scale"],
+            "it fails, and that escalates"
+        );
+        assert!(
+            status.attempts[0].tasks[3].message.contains(what),
+            "{}",
+            status.attempts[0].tasks[3].message
+        );
     });
 }
 
@@ -283,7 +357,9 @@ fn an_answer_without_one_finite_value_is_a_missing_value(#[case] what: &'static 
 fn a_query_that_is_wrong_stays_wrong() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "nothing").await;
-        shop.world.metrics.answer(|_, _| Err(QueryError::BadQuery("parse error: unexpected )".to_owned())));
+        shop.world
+            .metrics
+            .answer(|_, _| Err(QueryError::BadQuery("parse error: unexpected )".to_owned())));
         shop.problem("slow-1");
         let status = shop.ended("slow-1", hours(2)).await;
         assert_ne!(status.phase, "Succeeded");
@@ -317,14 +393,22 @@ fn a_payload_over_the_cap() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "nothing").await;
         shop.world.player.script(|job| {
-            let data = format!(r#"{{"data":{{"x{}":"{}"}}}}"#, job.name_any().len(), "y".repeat(3900));
+            let data = format!(
+                r#"{{"data":{{"x{}":"{}"}}}}"#,
+                job.name_any().len(),
+                "y".repeat(3900)
+            );
             Play::exits(0).saying(&data)
         });
         let big = "z".repeat(15_000);
-        shop.world.apply(&format!("{}  data: {{big: {big}}}\n", problem("slow-1", "slow")));
+        shop.world
+            .apply(&format!("{}  data: {{big: {big}}}\n", problem("slow-1", "slow")));
         let many = |n: usize| format!("{{name: t{n}, image: kubectl, cmd: [action-restart]}}");
         let tasks = (0..8).map(many).collect::<Vec<_>>().join(", ");
-        shop.world.apply(&with("{name: restart, image: kubectl, cmd: [action-restart]}", &tasks));
+        shop.world.apply(&with(
+            "{name: restart, image: kubectl, cmd: [action-restart]}",
+            &tasks,
+        ));
         let status = shop.ended("slow-1", hours(1)).await;
         assert!(status.done);
         let size = serde_json::to_string(&status.payload).unwrap().len();
@@ -337,7 +421,8 @@ fn trigger_data_over_the_cap() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "nothing").await;
         let big = "z".repeat(17_000);
-        shop.world.apply(&format!("{}  data: {{big: {big}}}\n", problem("slow-1", "slow")));
+        shop.world
+            .apply(&format!("{}  data: {{big: {big}}}\n", problem("slow-1", "slow")));
         let status = shop.ended("slow-1", secs(10)).await;
         assert_eq!(status.phase, "Failed");
         says(&status, &["16"]);
@@ -353,7 +438,8 @@ fn names_that_would_overflow() {
         let definitions = definitions.replace("service: cart", &format!("service: {long}"));
         let shop = Shop::open_with(world, &definitions, "restart").await;
         let name = "p".repeat(52);
-        shop.world.apply(&problem(&name, "slow").replace("service: cart", &format!("service: {long}")));
+        shop.world
+            .apply(&problem(&name, "slow").replace("service: cart", &format!("service: {long}")));
         let status = shop.ended(&name, mins(5)).await;
         assert_eq!(end(&status), ("Succeeded", "Healed"));
         assert_eq!(jobs_created(&shop.world).len(), 2);
@@ -373,7 +459,10 @@ spec: {project: shop, stage: nowhere, service: cart, sequence: remediation}
 ",
         );
         let ended = |w: &World| {
-            w.get::<SequenceExecution>("by-hand").unwrap().status.is_some_and(|s| s.done && s.phase == "Failed")
+            w.get::<SequenceExecution>("by-hand")
+                .unwrap()
+                .status
+                .is_some_and(|s| s.done && s.phase == "Failed")
         };
         shop.world.wait_until("failed", secs(10), ended).await;
     });
@@ -384,7 +473,11 @@ fn a_poisoned_object_fails_alone() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "restart").await;
         // Not even of the right types: as if an older schema had let it in.
-        for (kind, name) in [("sequenceexecutions", "bad-run"), ("problemevents", "bad-problem"), ("jobconfigs", "bad-jc")] {
+        for (kind, name) in [
+            ("sequenceexecutions", "bad-run"),
+            ("problemevents", "bad-problem"),
+            ("jobconfigs", "bad-jc"),
+        ] {
             let kinds: std::collections::BTreeMap<_, _> = [
                 ("sequenceexecutions", "SequenceExecution"),
                 ("problemevents", "ProblemEvent"),

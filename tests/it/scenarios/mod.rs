@@ -82,7 +82,9 @@ impl Shop {
     /// Waits until the run of the problem has ended, and shows how.
     pub async fn ended(&self, name: &str, deadline: Duration) -> SequenceExecutionStatus {
         let wait = |w: &World| run_of(w, name).is_some_and(|r| r.status.is_some_and(|s| s.done));
-        self.world.wait_until(&format!("the end of {name}'s run"), deadline, wait).await;
+        self.world
+            .wait_until(&format!("the end of {name}'s run"), deadline, wait)
+            .await;
         status(&self.world, name)
     }
 
@@ -109,7 +111,11 @@ impl Shop {
 
     /// How the problem stands.
     pub fn problem_status(&self, name: &str) -> ProblemEventStatus {
-        self.world.get::<ProblemEvent>(name).unwrap().status.unwrap_or_default()
+        self.world
+            .get::<ProblemEvent>(name)
+            .unwrap()
+            .status
+            .unwrap_or_default()
     }
 }
 
@@ -162,7 +168,12 @@ pub fn find_task<'a>(status: &'a SequenceExecutionStatus, task: &str) -> Option<
 
 /// Every Job that the run's status knows of.
 pub fn recorded_jobs(status: &SequenceExecutionStatus) -> Vec<&JobStatus> {
-    status.attempts.iter().flat_map(|a| &a.tasks).flat_map(|t| &t.jobs).collect()
+    status
+        .attempts
+        .iter()
+        .flat_map(|a| &a.tasks)
+        .flat_map(|t| &t.jobs)
+        .collect()
 }
 
 /// The actions that were tried, in order.
@@ -173,8 +184,13 @@ pub fn tried(status: &SequenceExecutionStatus) -> Vec<String> {
 /// The operator's creates of Jobs that took effect.
 pub fn jobs_created(world: &World) -> Vec<String> {
     let writes = world.server.writes();
-    let creates = writes.iter().filter(|w| w.effective && w.call.resource == "jobs.batch");
-    creates.filter(|w| w.call.verb == coxswain::testing::Verb::Create).map(|w| w.call.name.clone()).collect()
+    let creates = writes
+        .iter()
+        .filter(|w| w.effective && w.call.resource == "jobs.batch");
+    creates
+        .filter(|w| w.call.verb == coxswain::testing::Verb::Create)
+        .map(|w| w.call.name.clone())
+        .collect()
 }
 
 /// The operator's writes that are no Kubernetes Events.

@@ -85,41 +85,53 @@ fn doubled_events_change_nothing() {
     });
 }
 
-/// Hides one event of the story after the other.
+/// Hides one event of the story after the other. An API server that is connected loses none, so nothing is read in vain
+/// in case it did; but what a run has begun comes to an end all the same.
 #[test]
-fn no_single_lost_event_stops_the_run() {
-    let mut hidden = 1;
-    loop {
-        let met = World::run(async |world: World| {
+fn no_single_lost_event_stops_a_run() {
+    let tell = |hidden: usize| {
+        World::run(async |world: World| {
             let shop = Shop::open(world, "restart").await;
             let (noted, notes) = std::sync::mpsc::channel();
             let mut seen = 0;
             shop.world.server.on_delivery(move |delivery: &Delivery| {
+                if delivery.what == "ADDED"
+                    && !delivery.resource.starts_with("jobs")
+                    && !delivery.resource.starts_with("pods")
+                {
+                    return Deliver::Once;
+                }
                 seen += 1;
                 if seen == hidden {
-                    drop(noted.send(format!("{} {} {}", delivery.what, delivery.resource, delivery.name)));
+                    drop(noted.send(format!(
+                        "{} {} {}",
+                        delivery.what, delivery.resource, delivery.name
+                    )));
                     return Deliver::Never;
                 }
                 Deliver::Once
             });
             shop.problem("slow-1");
-            let over = |w: &World| {
-                run_of(w, "slow-1").is_some_and(|r| r.status.is_some_and(|s| s.done))
-            };
-            let ended = shop.world.try_wait("the end", hours(3), over).await;
+            let over = |w: &World| run_of(w, "slow-1").is_some_and(|r| r.status.is_some_and(|s| s.done));
+            let ended = shop.world.try_wait("the end", hours(25), over).await;
             let lost = notes.try_iter().next();
-            if let Err(why) = ended {
-                panic!("event {hidden} was lost ({lost:?}): {why}\n{}", shop.world.describe());
-            }
             each_job_once(&shop.world);
-            lost.is_some()
-        });
-        if !met {
-            break;
-        }
-        hidden += 1;
+            lost.map(|lost| {
+                let took = shop
+                    .world
+                    .now()
+                    .duration_since("2026-01-05T09:00:00Z".parse().unwrap());
+                (lost, ended.is_ok(), took)
+            })
+        })
+    };
+    let told: Vec<_> = (1..).map_while(tell).collect();
+    let stuck: Vec<_> = told.iter().filter(|(_, ended, _)| !ended).collect();
+    for (lost, _, took) in &told {
+        println!("without {lost}: {took:?}");
     }
-    assert!(hidden > 10, "there were events to hide");
+    assert!(told.len() > 10, "there were events to hide");
+    assert!(stuck.is_empty(), "{stuck:#?}");
 }
 
 /// Each write of the story meets this fault once.
@@ -142,10 +154,26 @@ fn no_single_failing_write_stops_the_run(#[case] fault: Fault) {
             shop.problem("slow-1");
             let status = shop.ended("slow-1", mins(20)).await;
             let writes = shop.world.server.writes().split_off(before);
-            let met = writes.get(at.max(1) - 1).map(|w| w.call.label()).unwrap_or_default();
-            assert_eq!(end(&status), ("Succeeded", "Healed"), "{fault:?} at write {at}, {met}: {}", status.message);
-            assert_eq!(tried(&status), ["restart", "scale"], "{fault:?} at write {at}, {met}");
-            assert_eq!(jobs_created(&shop.world).len(), 4, "{fault:?} at write {at}, {met}");
+            let met = writes
+                .get(at.max(1) - 1)
+                .map(|w| w.call.label())
+                .unwrap_or_default();
+            assert_eq!(
+                end(&status),
+                ("Succeeded", "Healed"),
+                "{fault:?} at write {at}, {met}: {}",
+                status.message
+            );
+            assert_eq!(
+                tried(&status),
+                ["restart", "scale"],
+                "{fault:?} at write {at}, {met}"
+            );
+            assert_eq!(
+                jobs_created(&shop.world).len(),
+                4,
+                "{fault:?} at write {at}, {met}"
+            );
             each_job_once(&shop.world);
             writes.len()
         })
@@ -164,7 +192,12 @@ fn an_api_server_that_is_down_for_minutes_only_delays() {
         shop.problem("slow-1");
         shop.task("slow-1", "action", "Running", mins(1)).await;
         shop.world.server.on_request(|_: &Call| Fault::Unreachable);
-        for resource in ["jobs.batch", "pods", "sequenceexecutions.coxswain.dev", "evaluations.coxswain.dev"] {
+        for resource in [
+            "jobs.batch",
+            "pods",
+            "sequenceexecutions.coxswain.dev",
+            "evaluations.coxswain.dev",
+        ] {
             shop.world.server.cut_watches(resource);
         }
         let before = shop.world.server.log().len();
@@ -182,13 +215,19 @@ fn an_api_server_that_is_down_for_minutes_only_delays() {
 fn missing_rights_are_told_and_nothing_spins() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "scale").await;
-        shop.world.server.on_request(|call: &Call| match (call.resource.as_str(), call.verb) {
-            ("jobs.batch", Verb::Create) => Fault::Fail(403),
-            _ => Fault::Proceed,
-        });
+        shop.world
+            .server
+            .on_request(|call: &Call| match (call.resource.as_str(), call.verb) {
+                ("jobs.batch", Verb::Create) => Fault::Fail(403),
+                _ => Fault::Proceed,
+            });
         shop.problem("slow-1");
         let status = shop.ended("slow-1", hours(2)).await;
-        assert!(status.attempts[0].tasks[1].message.contains("forbidden"), "{}", status.attempts[0].tasks[1].message);
+        assert!(
+            status.attempts[0].tasks[1].message.contains("forbidden"),
+            "{}",
+            status.attempts[0].tasks[1].message
+        );
         assert!(shop.world.server.writes().len() < 80);
     });
 }
@@ -200,7 +239,9 @@ fn a_foreign_job_of_our_name_is_never_adopted() {
         let shop = Shop::open(world, "restart").await;
         let server = shop.world.server.clone();
         shop.world.server.on_request(move |call: &Call| {
-            if call.verb == Verb::Create && call.resource == "jobs.batch" && server.get::<Job>("demo", &call.name).is_none()
+            if call.verb == Verb::Create
+                && call.resource == "jobs.batch"
+                && server.get::<Job>("demo", &call.name).is_none()
             {
                 return Fault::Delay(secs(2));
             }
@@ -253,18 +294,23 @@ fn an_eviction_in_the_middle_is_not_repeated() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "scale").await;
         let metrics = shop.world.metrics.clone();
-        shop.world.player.script(move |job| match mentions(job, "action-restart") {
-            true => Play::evicted_after(secs(3)),
-            false => {
-                let metrics = metrics.clone();
-                Play::exits(0).and_then(move |_, _| metrics.are(0.1))
-            }
-        });
+        shop.world
+            .player
+            .script(move |job| match mentions(job, "action-restart") {
+                true => Play::evicted_after(secs(3)),
+                false => {
+                    let metrics = metrics.clone();
+                    Play::exits(0).and_then(move |_, _| metrics.are(0.1))
+                }
+            });
         shop.problem("slow-1");
         let status = shop.ended("slow-1", mins(10)).await;
         assert_eq!(tried(&status), ["restart", "scale"]);
         assert_eq!(status.attempts[0].tasks[1].jobs.len(), 1);
-        assert_eq!(status.attempts[0].tasks[1].jobs[0].try_, 1, "it may have done its work");
+        assert_eq!(
+            status.attempts[0].tasks[1].jobs[0].try_, 1,
+            "it may have done its work"
+        );
     });
 }
 
@@ -275,13 +321,19 @@ fn an_injected_sidecar_does_not_keep_the_task() {
         let metrics = shop.world.metrics.clone();
         shop.world.player.script(move |_| {
             let metrics = metrics.clone();
-            Play::exits(0).with_sidecar().and_then(move |_, _| metrics.are(0.1))
+            Play::exits(0)
+                .with_sidecar()
+                .and_then(move |_, _| metrics.are(0.1))
         });
         shop.problem("slow-1");
         let status = shop.ended("slow-1", mins(5)).await;
         assert_eq!(end(&status), ("Succeeded", "Healed"));
         shop.world.sleep(mins(3)).await;
-        assert!(jobs(&shop.world).is_empty(), "Jobs that never end are deleted: {:?}", jobs(&shop.world));
+        assert!(
+            jobs(&shop.world).is_empty(),
+            "Jobs that never end are deleted: {:?}",
+            jobs(&shop.world)
+        );
     });
 }
 
@@ -290,19 +342,27 @@ fn a_job_that_hangs_is_ended_by_its_deadline() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "scale").await;
         let metrics = shop.world.metrics.clone();
-        shop.world.player.script(move |job| match mentions(job, "action-restart") {
-            true => Play::hangs(),
-            false => {
-                let metrics = metrics.clone();
-                Play::exits(0).and_then(move |_, _| metrics.are(0.1))
-            }
-        });
+        shop.world
+            .player
+            .script(move |job| match mentions(job, "action-restart") {
+                true => Play::hangs(),
+                false => {
+                    let metrics = metrics.clone();
+                    Play::exits(0).and_then(move |_, _| metrics.are(0.1))
+                }
+            });
         shop.problem("slow-1");
         let status = shop.ended("slow-1", mins(20)).await;
         assert_eq!(tried(&status), ["restart", "scale"]);
         assert_eq!(status.attempts[0].tasks[1].reason, "TimedOut");
         shop.world.sleep(secs(5)).await;
-        assert!(!shop.world.list::<Job>().iter().any(|j| mentions(j, "action-restart")));
+        assert!(
+            !shop
+                .world
+                .list::<Job>()
+                .iter()
+                .any(|j| mentions(j, "action-restart"))
+        );
     });
 }
 
@@ -311,13 +371,15 @@ fn a_job_that_fails_is_believed_when_the_job_says_so() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "scale").await;
         let metrics = shop.world.metrics.clone();
-        shop.world.player.script(move |job| match mentions(job, "locust") {
-            true => Play::exits(1).saying("{\"result\":\"warning\",\"message\":\"12 of 900 failed\"}"),
-            false => {
-                let metrics = metrics.clone();
-                Play::exits(0).and_then(move |_, _| metrics.are(0.1))
-            }
-        });
+        shop.world
+            .player
+            .script(move |job| match mentions(job, "locust") {
+                true => Play::exits(1).saying("{\"result\":\"warning\",\"message\":\"12 of 900 failed\"}"),
+                false => {
+                    let metrics = metrics.clone();
+                    Play::exits(0).and_then(move |_, _| metrics.are(0.1))
+                }
+            });
         shop.problem("slow-1");
         let status = shop.ended("slow-1", mins(20)).await;
         let test = &status.attempts[0].tasks[2];
@@ -333,18 +395,34 @@ fn four_jobs_in_a_row_wait_for_no_job_status() {
         let metrics = shop.world.metrics.clone();
         shop.world.player.script(move |_| {
             let metrics = metrics.clone();
-            Play::exits(0).job_tells_after(secs(30)).and_then(move |_, _| metrics.are(0.1))
+            Play::exits(0)
+                .job_tells_after(secs(30))
+                .and_then(move |_, _| metrics.are(0.1))
         });
         shop.problem("slow-1");
         let status = shop.ended("slow-1", mins(5)).await;
         let action = &status.attempts[0].tasks[1];
         let test = &status.attempts[0].tasks[2];
-        let gap = test.started_at.as_ref().unwrap().0.duration_since(action.finished_at.as_ref().unwrap().0);
+        let gap = test
+            .started_at
+            .as_ref()
+            .unwrap()
+            .0
+            .duration_since(action.finished_at.as_ref().unwrap().0);
         assert!(gap.as_millis() < 50, "{gap:?}");
         let created = shop.world.list::<Job>();
-        let created = created.iter().find(|j| j.name_any() == test.jobs[0].name).unwrap().creation_timestamp();
+        let created = created
+            .iter()
+            .find(|j| j.name_any() == test.jobs[0].name)
+            .unwrap()
+            .creation_timestamp();
         let _ = created;
-        let took = test.finished_at.as_ref().unwrap().0.duration_since(status.started_at.unwrap().0);
+        let took = test
+            .finished_at
+            .as_ref()
+            .unwrap()
+            .0
+            .duration_since(status.started_at.unwrap().0);
         assert!(took.as_millis() < 6000, "two Jobs of 2.5 s took {took:?}");
     });
 }
