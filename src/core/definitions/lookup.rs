@@ -15,7 +15,7 @@ use crate::{
         execution::PinnedJobConfig,
         shipyard::{Sequence, Stage, Task},
     },
-    core::{jobs::matching::may_answer, place::Place},
+    core::place::Place,
 };
 
 use super::{nearest::hint, verdict::Definition};
@@ -165,6 +165,7 @@ fn only_provider(providers: &[Arc<MetricsProvider>]) -> String {
 /// ones (which add up) the older first. Of each only the actions with an event of one of the tasks. `keys` is left
 /// empty.
 pub fn job_configs(list: &[Arc<JobConfig>], place: &Place, task_names: &[&str]) -> Vec<PinnedJobConfig> {
+    let events: Vec<String> = task_names.iter().map(|task| triggered(task)).collect();
     applying(list, place)
         .into_iter()
         .filter(|(_, config)| config.mistakes().is_empty())
@@ -173,7 +174,12 @@ pub fn job_configs(list: &[Arc<JobConfig>], place: &Place, task_names: &[&str]) 
                 .spec
                 .actions
                 .iter()
-                .filter(|action| task_names.iter().any(|task| may_answer(action, task)))
+                .filter(|action| {
+                    action
+                        .events
+                        .iter()
+                        .any(|f| events.iter().any(|e| fits(&f.name, e)))
+                })
                 .cloned()
                 .collect();
             (!actions.is_empty()).then(|| PinnedJobConfig {
@@ -185,6 +191,30 @@ pub fn job_configs(list: &[Arc<JobConfig>], place: &Place, task_names: &[&str]) 
             })
         })
         .collect()
+}
+
+/// The event with which a task starts.
+pub fn triggered(task: &str) -> String {
+    format!("sh.keptn.event.{task}.triggered")
+}
+
+/// Whether an event's type fits a pattern in which `*` stands for any characters.
+pub fn fits(pattern: &str, event: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else {
+        return pattern == event;
+    };
+    let Some(mut left) = event.strip_prefix(head) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let tail = parts.pop().unwrap_or_default();
+    for part in parts {
+        match left.find(part) {
+            Some(at) => left = &left[at + part.len()..],
+            None => return false,
+        }
+    }
+    left.len() >= tail.len() && left.ends_with(tail)
 }
 
 /// How specific a scope is, if it covers the place: 0 project, 1 stage, 2 service without a stage, 3 service.
