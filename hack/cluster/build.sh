@@ -17,7 +17,7 @@ if [ -z "${COXSWAIN_CACHE:-}" ]; then
 fi
 
 hash=$(
-	find . -type f \( -name '*.go' ! -name '*_test.go' -o -name go.mod -o -name go.sum -o -name build.sh \) -print |
+	find . -type f ! -path "./selftest/*" \( -name '*.go' ! -name '*_test.go' -o -name go.mod -o -name go.sum -o -name build.sh \) -print |
 		LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c1-16
 )
 directory=$COXSWAIN_CACHE/cluster-$hash
@@ -28,19 +28,24 @@ if [ -x "$binary" ]; then
 	exit 0
 fi
 
-if ! command -v go >/dev/null 2>&1; then
-	say "build.sh: there is no \"go\" in PATH."
-	say "Install Go 1.24 or newer from https://go.dev/dl/, or run $here/install-deps.sh as root (Debian, Ubuntu)."
-	exit 1
-fi
+# Debian's golang-1.N-go are not in PATH.
+go=
 needed=$(sed -n 's/^go //p' go.mod)
-# "go version" runs in this module, so a go >= 1.21 has already fetched a newer toolchain for it if it had to and could.
-if ! version=$(go version 2>&1); then
-	say "$version"
-	say "build.sh: this go cannot build for go $needed. Install Go $needed or newer from https://go.dev/dl/, or let Go >= 1.21"
-	say "fetch it: unset GOTOOLCHAIN or set GOTOOLCHAIN=auto."
+for candidate in go /usr/local/go/bin/go /usr/lib/go-1.*/bin/go; do
+	command -v "$candidate" >/dev/null 2>&1 || continue
+	# In this module a go >= 1.21 first fetches the toolchain that go.mod asks for, if it has to.
+	if reason=$("$candidate" list -m 2>&1); then
+		go=$candidate
+		break
+	fi
+done
+if [ -z "$go" ]; then
+	[ -z "${reason:-}" ] || say "$reason"
+	say "build.sh: no Go that can build this. Run $here/install-deps.sh as root (Debian, Ubuntu), or install"
+	say "Go $needed or newer from https://go.dev/dl/. Go 1.21 or newer does as well unless GOTOOLCHAIN=local."
 	exit 1
 fi
+version=$("$go" version)
 
 mkdir -p "$COXSWAIN_CACHE"
 # One build at a time: a second caller would only take the processor from the first, and then finds its result.
@@ -56,14 +61,16 @@ fi
 
 say "build.sh: building Kubernetes $kubernetes and the cluster program with $version"
 say "build.sh: the first build takes 5 to 10 minutes on two cores, and 5 GB for Go's caches; later ones take seconds"
-rm -rf "$directory".new
+rm -rf "$COXSWAIN_CACHE"/cluster-*.new
+trap 'rm -rf "$directory".new' EXIT
+trap 'exit 1' INT TERM HUP
 mkdir "$directory".new
 stamp="-X k8s.io/component-base/version.gitVersion=$kubernetes"
 stamp="$stamp -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34"
 stamp="$stamp -X k8s.io/component-base/version.gitTreeState=clean"
 began=$(date +%s)
-CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $stamp" -o "$directory".new/cluster . >&2
-CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$directory".new/pause ./pause >&2
+CGO_ENABLED=0 "$go" build -trimpath -ldflags "-s -w $stamp" -o "$directory".new/cluster . >&2
+CGO_ENABLED=0 "$go" build -trimpath -ldflags "-s -w" -o "$directory".new/pause ./pause >&2
 say "build.sh: built in $(($(date +%s) - began)) s"
 rm -rf "$directory"
 mv "$directory".new "$directory"

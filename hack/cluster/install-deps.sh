@@ -35,6 +35,35 @@ missing=
 need() { # PROGRAM PACKAGE
 	command -v "$1" >/dev/null 2>&1 || case " $missing " in *" $2 "*) ;; *) missing="$missing $2" ;; esac
 }
+
+# Any Go since 1.21 fetches the toolchain that go.mod asks for, unless it is told not to; an older one cannot even read it.
+usable_go() {
+	for candidate in go /usr/local/go/bin/go /usr/lib/go-1.*/bin/go; do
+		if command -v "$candidate" >/dev/null 2>&1 && (cd "$here" && "$candidate" list -m >/dev/null 2>&1); then
+			printf '%s\n' "$candidate"
+			return 0
+		fi
+	done
+	return 1
+}
+# The package that has a Go which is new enough: Debian 12's golang-go is 1.19, its backports have newer ones.
+go_package() {
+	version=$(apt-cache policy golang-go 2>/dev/null | sed -n 's/^ *Candidate: *\([0-9]*:\)\{0,1\}1\.\([0-9]*\).*/\2/p')
+	if [ "${version:-0}" -ge 21 ]; then
+		echo golang-go
+		return
+	fi
+	for minor in 30 29 28 27 26 25 24 23 22 21; do
+		if apt-cache show "golang-1.$minor-go" >/dev/null 2>&1; then
+			echo "golang-1.$minor-go"
+			return
+		fi
+	done
+	say "no package has Go 1.21 or newer: enable this distribution's backports, or install Go from https://go.dev/dl/,"
+	say "and run this again. \"--runtime\" leaves Go out: the program may be built on another machine."
+	exit 1
+}
+
 need containerd containerd
 need ctr containerd
 need runc runc
@@ -44,7 +73,10 @@ need flock util-linux
 [ -x /usr/lib/cni/ptp ] || [ -x /opt/cni/bin/ptp ] || [ -x /usr/libexec/cni/ptp ] || missing="$missing containernetworking-plugins"
 
 if [ "$runtime_only" = no ]; then
-	need go golang-go
+	if ! usable_go >/dev/null; then
+		package=$(go_package) || exit 1
+		missing="$missing $package"
+	fi
 	[ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates" # for Go's downloads
 fi
 
@@ -80,13 +112,8 @@ if [ -n "$missing" ]; then
 	fi
 fi
 
-if [ "$runtime_only" = no ]; then
-	# Any Go since 1.21 fetches the toolchain that go.mod asks for, unless it is told not to. Debian 12's own is older.
-	needed=$(sed -n 's/^go //p' "$here/go.mod")
-	if ! (cd "$here" && go version) >/dev/null 2>&1; then
-		say "$(go version 2>&1 | head -n 1): too old to build for Go $needed, and too old to fetch a newer one."
-		say "Install Go $needed or newer: a package golang-1.24-go or newer (Debian backports has it), or https://go.dev/dl/"
-		exit 1
-	fi
+if [ "$runtime_only" = no ] && ! usable_go >/dev/null; then
+	say "the Go that is installed cannot build this: with GOTOOLCHAIN=local it would have to be $(sed -n 's/^go //p' "$here/go.mod") or newer"
+	exit 1
 fi
 say "everything is installed"

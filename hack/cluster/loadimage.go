@@ -47,6 +47,7 @@ Pods use them as they are: with imagePullPolicy IfNotPresent or Never, or with a
 				if err := importImage(c.Context(), p, s, file); err != nil {
 					return err
 				}
+				progress("loaded %s", file)
 			}
 			return nil
 		},
@@ -59,16 +60,12 @@ func importImage(ctx context.Context, p paths, s *state, file string) error {
 	if err != nil {
 		return err
 	}
-	if ctx == nil {
-		ctx = context.Background()
-	}
 	c := exec.CommandContext(ctx, ctr, "--address", hostPath(s, containerdSocket), "--namespace", "k8s.io",
 		"images", "import", "--snapshotter", snapshotter(p), file)
 	output, err := c.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("containerd refuses %s: %w\n%s", file, err, strings.TrimSpace(string(output)))
 	}
-	progress("%s", strings.TrimSpace(string(output)))
 	return nil
 }
 

@@ -4,12 +4,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // options are the flags that every command shares.
@@ -44,7 +46,9 @@ func main() {
 			return
 		}
 	}
-	if err := rootCommand().Execute(); err != nil {
+	// Linking the components in has defined flags of theirs, which are not ours.
+	pflag.CommandLine = pflag.NewFlagSet(os.Args[0], pflag.ContinueOnError)
+	if err := rootCommand().ExecuteContext(context.Background()); err != nil {
 		fatal("%v", err)
 	}
 }
@@ -75,6 +79,13 @@ Several clusters run side by side: give each a --name. Everything a cluster writ
 		SilenceErrors: true,
 		// So that "cluster --name x kubectl ..." reads --name although kubectl gets its arguments unparsed.
 		TraverseChildren: true,
+		Args:             cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q; see \"cluster --help\"", args[0])
+			}
+			return c.Help()
+		},
 	}
 	name := os.Getenv("COXSWAIN_CLUSTER_NAME")
 	if name == "" {
@@ -109,6 +120,8 @@ On failure the end of the failing component's log is printed, and the logs are k
 	}
 	c.Flags().BoolVar(&up.controlPlaneOnly, "control-plane-only", false,
 		"no node: etcd, API server, controller manager and scheduler on loopback; needs no root")
+	c.Flags().BoolVar(&up.nat, "nat", false,
+		"let pods and image pulls out through the host; turns on the host's IP forwarding, and adds one table to its nftables, until \"down\"")
 	c.Flags().DurationVar(&up.timeout, "timeout", defaultUpTimeout, "give up when the cluster is not ready by then")
 	return c
 }

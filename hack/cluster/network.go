@@ -26,6 +26,10 @@ type network struct {
 	Pods     string `json:"pods"`     // where pods get their addresses from
 	Services string `json:"services"` // where services get theirs from
 	DNS      string `json:"dns"`      // the service kube-dns
+
+	// With --nat: the name servers of the outside, and the host's setting to go back to.
+	Resolvers     []string `json:"resolvers,omitempty"`
+	ForwardingWas string   `json:"forwardingWas,omitempty"`
 }
 
 // Each cluster takes one /16 of these. They are not among the usual ones of Kubernetes distributions, Docker and clouds.
@@ -203,6 +207,9 @@ func (n *network) setUpInside() error {
 
 // removeNetwork removes the host's end; the other end and the routes go with it.
 func removeNetwork(s *state) error {
+	if err := disableNAT(s); err != nil {
+		return err
+	}
 	deadline := time.Now().Add(10 * time.Second)
 	for {
 		link, err := netlink.LinkByName(s.Network.Link)

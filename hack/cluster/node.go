@@ -202,7 +202,10 @@ func corefile(n *network) string {
         %[4]s %[5]s
         fallthrough
     }
-}
 `, n.Node, dnsReadyPort, sandboxDir, n.Host, hostName)
+	if len(n.Resolvers) > 0 {
+		fmt.Fprintf(&b, "    forward . %s\n", strings.Join(n.Resolvers, " "))
+	}
+	b.WriteString("}\n")
 	return b.String()
 }

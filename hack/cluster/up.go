@@ -22,6 +22,7 @@ const defaultUpTimeout = 4 * time.Minute
 
 type upOptions struct {
 	controlPlaneOnly bool
+	nat              bool
 	timeout          time.Duration
 }
 
@@ -39,6 +40,9 @@ type starter struct {
 }
 
 func (o upOptions) run(p paths) error {
+	if o.controlPlaneOnly && o.nat {
+		return errors.New("--nat is for clusters with a node")
+	}
 	if !o.controlPlaneOnly {
 		if err := checkNodeRequirements(); err != nil {
 			return err
@@ -116,6 +120,15 @@ func (u *starter) start(ctx context.Context, o upOptions) error {
 		// Saves the state itself, before it makes anything.
 		if err := claimNetwork(p, s); err != nil {
 			return err
+		}
+		if o.nat {
+			var err error
+			if s.Network.Resolvers, err = upstreamResolvers(); err != nil {
+				return err
+			}
+			if err := enableNAT(p, s); err != nil {
+				return err
+			}
 		}
 	}
 	s.Server = fmt.Sprintf("https://%s:%d", nodeAddress(s), s.Ports.APIServer)
@@ -339,6 +352,9 @@ func (u *starter) wait(ctx context.Context, name, what string, patience time.Dur
 		}
 		u.mutex.Unlock()
 		waited := time.Since(began)
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return fmt.Errorf("interrupted while waiting for %s %s", name, what)
+		}
 		if ctx.Err() != nil || waited > patience {
 			reason := fmt.Sprintf("gave up after %.0f s", waited.Seconds())
 			if ctx.Err() != nil {

@@ -18,7 +18,7 @@ use_cluster() {
 	"$tool" up --name "$cluster_name" >&2
 	KUBECONFIG=$("$tool" kubeconfig --name "$cluster_name")
 	export KUBECONFIG
-	kubectl=("$tool" kubectl --name "$cluster_name" --)
+	kubectl=("$tool" --name "$cluster_name" kubectl)
 }
 
 # load_images TAR...: into our own cluster; for another one COXSWAIN_LOAD_IMAGE is the command that takes a tar.
@@ -37,9 +37,8 @@ load_images() {
 
 # install_operator: CRDs, RBAC and the Deployment, as config/default has them; waits until it is ready.
 install_operator() {
-	"${kubectl[@]}" apply --server-side -f "$repo/crds" >&2
+	"${kubectl[@]}" apply --server-side -k "$repo/config/default" >&2
 	"${kubectl[@]}" wait --for=condition=Established --timeout=60s -f "$repo/crds" >&2
-	"${kubectl[@]}" apply -k "$repo/config/default" >&2
 	"${kubectl[@]}" -n coxswain-system rollout restart deployment/coxswain >&2
 	"${kubectl[@]}" -n coxswain-system rollout status deployment/coxswain --timeout=120s >&2
 }

@@ -31,7 +31,7 @@ use crate::{
         sequence::{self, Decision, Effect, Facts, Needs, priority},
     },
     effects::{self, Created},
-    facts::{self, WATCH_TIMEOUT, execution::Reader},
+    facts::{self, WATCH_TIMEOUT, execution::Reader, guarded::Guarded},
 };
 
 /// No reconciliation goes round more often before it comes back later.
@@ -56,10 +56,10 @@ pub enum Error {
 pub struct Executions {
     context: Arc<Context>,
     reader: Reader,
-    live: Store<SequenceExecution>,
+    live: Store<Guarded<SequenceExecution>>,
     arbiter: Mutex<Arbiter>,
-    wake: Wake<SequenceExecution>,
-    problems: Wake<ProblemEvent>,
+    wake: Wake<Guarded<SequenceExecution>>,
+    problems: Wake<Guarded<ProblemEvent>>,
     backoff: Backoff,
     initialised: watch::Sender<bool>,
 }
@@ -69,13 +69,13 @@ pub struct Inputs {
     /// Reads facts; its stores are filled by others.
     pub reader: Reader,
     /// Wakes executions.
-    pub wake: Wake<SequenceExecution>,
+    pub wake: Wake<Guarded<SequenceExecution>>,
     /// The receiving end of `wake`.
-    pub woken: Woken<SequenceExecution>,
+    pub woken: Woken<Guarded<SequenceExecution>>,
     /// Wakes problems when their run changes.
-    pub problems: Wake<ProblemEvent>,
+    pub problems: Wake<Guarded<ProblemEvent>>,
     /// Changes of Jobs: their cache is up to date when they come.
-    pub job_changes: futures::stream::BoxStream<'static, ObjectRef<SequenceExecution>>,
+    pub job_changes: futures::stream::BoxStream<'static, ObjectRef<Guarded<SequenceExecution>>>,
 }
 
 /// Runs until `shutdown` resolves, or a watch ends.
@@ -84,7 +84,7 @@ pub async fn run(
     inputs: Inputs,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    let api = Api::<SequenceExecution>::all(context.client.clone());
+    let api = Api::<Guarded<SequenceExecution>>::all(context.client.clone());
     let (live, writer) = reflector::store();
     let me = Arc::new(Executions {
         context: context.clone(),
@@ -106,7 +106,11 @@ pub async fn run(
         .modify(|run| run.managed_fields_mut().clear())
         .reflect(writer)
         .inspect(move |event| match event {
-            Ok(watcher::Event::Delete(run)) => ended.left(run),
+            Ok(watcher::Event::Delete(gone)) => {
+                if let Some(run) = gone.readable() {
+                    ended.left(&run);
+                }
+            }
             Ok(watcher::Event::InitDone) => ended.listed(),
             _ => {}
         })
@@ -120,9 +124,13 @@ pub async fn run(
         .reconcile_all_on(all)
         .graceful_shutdown_on(shutdown)
         .run(
-            |run, me: Arc<Executions>| async move {
+            |run: Arc<Guarded<SequenceExecution>>, me: Arc<Executions>| async move {
                 let uid = run.uid().unwrap_or_default();
                 let name = run.name_any();
+                let Some(run) = run.readable() else {
+                    tracing::warn!(execution = name, "this SequenceExecution can't be read; it is left out");
+                    return Ok(Action::await_change());
+                };
                 let done = super::supervise::guard(me.reconcile(run)).await;
                 let done = done.unwrap_or_else(|panic| Err(Error::Panicked(panic)));
                 match done {
@@ -152,7 +160,7 @@ pub async fn run(
 /// An Evaluation that has its verdict, or is gone, leaves the selection: its run looks at it.
 fn evaluation_changes(
     context: &Context,
-) -> impl Stream<Item = ObjectRef<SequenceExecution>> + Send + 'static {
+) -> impl Stream<Item = ObjectRef<Guarded<SequenceExecution>>> + Send + 'static {
     let api = Api::<kube::core::PartialObjectMeta<Evaluation>>::all(context.client.clone());
     let config = watcher::Config::default()
         .fields("status.done!=true")
@@ -173,7 +181,7 @@ pub fn watch_jobs(
 ) -> (
     Store<Job>,
     Store<Pod>,
-    futures::stream::BoxStream<'static, ObjectRef<SequenceExecution>>,
+    futures::stream::BoxStream<'static, ObjectRef<Guarded<SequenceExecution>>>,
 ) {
     let ours = format!("{}={}", labels::MANAGED_BY, labels::COXSWAIN);
     let config = watcher::Config::default().labels(&ours).timeout(WATCH_TIMEOUT);
@@ -203,7 +211,7 @@ pub fn watch_jobs(
     (jobs, pods, stream::select(job_stream, pod_stream).boxed())
 }
 
-fn owner_by_label<K: ResourceExt>(object: &K) -> Option<ObjectRef<SequenceExecution>> {
+fn owner_by_label<K: ResourceExt>(object: &K) -> Option<ObjectRef<Guarded<SequenceExecution>>> {
     let name = object.labels().get(labels::EXECUTION)?;
     Some(ObjectRef::new(name).within(&object.namespace()?))
 }
@@ -295,14 +303,17 @@ impl Executions {
         }
         let place = place_of(run);
         let others: Vec<Candidate> = self
-            .live
-            .state()
-            .iter()
+            .runs()
             .filter(|other| place_of(other) == place && waits(other))
-            .map(|other| self.candidate(other))
+            .map(|other| self.candidate(&other))
             .collect();
         let grant = self.arbiter().request(&place, &self.candidate(run), &others);
         facts.grant = Some(grant);
+    }
+
+    /// The live runs that can be read.
+    fn runs(&self) -> impl Iterator<Item = Arc<SequenceExecution>> {
+        self.live.state().into_iter().filter_map(|run| run.readable())
     }
 
     fn candidate(&self, run: &SequenceExecution) -> Candidate {
@@ -440,29 +451,23 @@ impl Executions {
         if !self.arbiter().release(&place, &run.uid().unwrap_or_default()) {
             return;
         }
-        for other in self
-            .live
-            .state()
-            .iter()
-            .filter(|o| place_of(o) == place && o.uid() != run.uid() && waits(o))
-        {
-            self.wake.wake(ObjectRef::from_obj(other.as_ref()));
+        for other in self.runs().filter(|o| place_of(o) == place && o.uid() != run.uid() && waits(o)) {
+            let namespace = other.namespace().unwrap_or_default();
+            self.wake.wake(ObjectRef::new(&other.name_any()).within(&namespace));
         }
     }
 
     /// After a (re)list: holders that are gone give their places up, and who holds one by its status has it. What was
     /// granted since stays granted.
     fn listed(&self) {
-        let live = self.live.state();
-        let uids: HashSet<String> = live.iter().filter_map(|run| run.uid()).collect();
+        let uids: HashSet<String> = self.live.state().iter().filter_map(|run| run.uid()).collect();
         let mut arbiter = self.arbiter();
         arbiter.retain(|uid| uids.contains(uid));
-        for run in live.iter().filter(|r| {
-            r.status
-                .as_ref()
-                .is_some_and(|s| s.place.as_deref() == Some("Held"))
-        }) {
-            arbiter.restore(place_of(run), self.candidate(run));
+        let holds = |r: &Arc<SequenceExecution>| {
+            r.status.as_ref().is_some_and(|s| s.place.as_deref() == Some("Held"))
+        };
+        for run in self.runs().filter(holds) {
+            arbiter.restore(place_of(&run), self.candidate(&run));
         }
         drop(arbiter);
         self.initialised.send_replace(true);

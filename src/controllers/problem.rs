@@ -22,7 +22,7 @@ use crate::{
     api::{ProblemEvent, SequenceExecution, problem::ProblemState},
     core::remediation::problem::{self, Facts},
     effects,
-    facts::{self, READ_TIMEOUT, WATCH_TIMEOUT},
+    facts::{self, READ_TIMEOUT, WATCH_TIMEOUT, guarded::Guarded},
 };
 
 const ROUNDS: usize = 4;
@@ -44,29 +44,30 @@ pub enum Error {
 
 struct Problems {
     context: Arc<Context>,
-    open: Store<ProblemEvent>,
+    open: Store<Guarded<ProblemEvent>>,
     backoff: Backoff,
 }
 
 /// The watch of open problems, and the cache that it fills.
 pub fn watch(
     client: &kube::Client,
-    runs: Wake<SequenceExecution>,
+    runs: Wake<Guarded<SequenceExecution>>,
 ) -> (
-    Store<ProblemEvent>,
-    impl Stream<Item = Result<ProblemEvent, watcher::Error>> + Send + 'static,
+    Store<Guarded<ProblemEvent>>,
+    impl Stream<Item = Result<Guarded<ProblemEvent>, watcher::Error>> + Send + 'static,
 ) {
     let (open, writer) = reflector::store();
     let config = watcher::Config::default()
         .fields("status.done!=true")
         .timeout(WATCH_TIMEOUT);
-    let stream = watcher(Api::<ProblemEvent>::all(client.clone()), config)
+    let stream = watcher(Api::<Guarded<ProblemEvent>>::all(client.clone()), config)
         .default_backoff()
         .modify(|problem| problem.managed_fields_mut().clear())
         .reflect(writer)
         .inspect(move |event| {
             // A problem that is over stops its run before the next action.
-            if let Ok(watcher::Event::Apply(problem)) = event
+            if let Ok(watcher::Event::Apply(changed)) = event
+                && let Some(problem) = changed.readable()
                 && problem.spec.state == ProblemState::Resolved
                 && let Some(run) = problem.status.as_ref().and_then(|s| s.execution.as_ref())
             {
@@ -80,9 +81,9 @@ pub fn watch(
 /// Runs until `shutdown` resolves, or the watch ends.
 pub async fn run(
     context: Arc<Context>,
-    open: Store<ProblemEvent>,
-    stream: impl Stream<Item = Result<ProblemEvent, watcher::Error>> + Send + 'static,
-    woken: Woken<ProblemEvent>,
+    open: Store<Guarded<ProblemEvent>>,
+    stream: impl Stream<Item = Result<Guarded<ProblemEvent>, watcher::Error>> + Send + 'static,
+    woken: Woken<Guarded<ProblemEvent>>,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     let me = Arc::new(Problems {
@@ -97,8 +98,12 @@ pub async fn run(
         .reconcile_all_on(all)
         .graceful_shutdown_on(shutdown)
         .run(
-            |problem, me: Arc<Problems>| async move {
+            |problem: Arc<Guarded<ProblemEvent>>, me: Arc<Problems>| async move {
                 let (uid, name) = (problem.uid().unwrap_or_default(), problem.name_any());
+                let Some(problem) = problem.readable() else {
+                    tracing::warn!(problem = name, "this ProblemEvent can't be read; it is left out");
+                    return Ok(Action::await_change());
+                };
                 let done = super::supervise::guard(me.reconcile(problem)).await;
                 match done.unwrap_or_else(|panic| Err(Error::Panicked(panic))) {
                     Ok(action) => {
@@ -219,6 +224,7 @@ impl Problems {
         self.open
             .state()
             .iter()
+            .filter_map(|p| p.readable())
             .filter(|p| p.uid() != problem.uid() && same(p) && age(p) < age(problem))
             .min_by_key(|p| age(p))
             .map(|p| p.name_any())

@@ -5,13 +5,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     api::{SequenceExecution, common::Object, shipyard::Task},
-    core::payload,
+    core::{definitions::lookup::triggered as triggered_type, payload},
 };
-
-/// The type of the event that starts a task: `sh.keptn.event.<task>.triggered`.
-pub fn event_type(task: &str) -> String {
-    format!("sh.keptn.event.{task}.triggered")
-}
 
 /// The event that starts a task, as a CloudEvent. It follows from its arguments alone, so that it is the same after a
 /// restart; `time` is when the task's start was recorded.
@@ -26,7 +21,7 @@ pub fn triggered(
     let uid = execution.metadata.uid.as_deref().unwrap_or_default();
     json!({
         "specversion": "1.0",
-        "type": event_type(&task.name),
+        "type": triggered_type(&task.name),
         "id": id(uid, attempt, task_index),
         "source": "coxswain",
         "time": time.to_string(),
@@ -77,7 +72,26 @@ mod tests {
 
     #[test]
     fn an_event_is_the_same_whenever_it_is_made() {
-        insta::assert_json_snapshot!(event_of(1), @"");
+        insta::assert_json_snapshot!(event_of(1), @r#"
+        {
+          "data": {
+            "action": {
+              "action": "scale",
+              "value": "2"
+            },
+            "project": "fulltour",
+            "service": "helloservice",
+            "stage": "production"
+          },
+          "datacontenttype": "application/json",
+          "id": "9281ddf3-304a-84d7-939f-e9b2876e4867",
+          "shkeptncontext": "5f1c2d3e-0000-4000-8000-000000000001",
+          "source": "coxswain",
+          "specversion": "1.0",
+          "time": "2026-05-04T03:02:01Z",
+          "type": "sh.keptn.event.action.triggered"
+        }
+        "#);
         assert_eq!(event_of(1), event_of(1));
         assert_ne!(event_of(1)["id"], event_of(2)["id"]);
     }

@@ -173,7 +173,7 @@ mod tests {
         // A changed hash would start a second Job after an update of the operator.
         assert_eq!(
             job_name("helloservice", "action", &key("5f1c")),
-            "helloservice-action-PLACEHOLDER"
+            "helloservice-action-eekqvkhjst"
         );
     }
 

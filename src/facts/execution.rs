@@ -16,7 +16,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{READ_TIMEOUT, holds::Holds, stores::Snapshot};
+use super::{READ_TIMEOUT, guarded::Guarded, holds::Holds, stores::Snapshot};
 use crate::{
     api::{
         Evaluation, ProblemEvent, SequenceExecution,
@@ -64,7 +64,7 @@ pub struct Reader {
     /// Their pods.
     pub pods: Store<Pod>,
     /// Open problems.
-    pub problems: Store<ProblemEvent>,
+    pub problems: Store<Guarded<ProblemEvent>>,
     /// Who holds everything back.
     pub holds: Holds,
 }
@@ -135,7 +135,9 @@ impl Reader {
         let found = self
             .problems
             .get(&ObjectRef::new(&by.name).within(&run.namespace().unwrap_or_default()));
-        found.is_some_and(|p| p.metadata.uid == by.uid && p.spec.state == ProblemState::Resolved)
+        found
+            .and_then(|p| p.readable())
+            .is_some_and(|p| p.metadata.uid == by.uid && p.spec.state == ProblemState::Resolved)
     }
 
     async fn attempt_definitions(
@@ -201,14 +203,14 @@ impl Reader {
             spec.project, spec.stage, spec.service
         );
         let api =
-            Api::<SequenceExecution>::namespaced(self.client.clone(), &run.namespace().unwrap_or_default());
+            Api::<Guarded<SequenceExecution>>::namespaced(self.client.clone(), &run.namespace().unwrap_or_default());
         let list = bounded(
             "SequenceExecutions",
             api.list(&ListParams::default().fields(&fields)),
         )
         .await?;
         let mut history = History::default();
-        for other in list.items.iter().filter(|o| o.uid() != run.uid()) {
+        for other in list.items.iter().filter(|o| o.uid() != run.uid()).filter_map(Guarded::readable) {
             let Some(status) = &other.status else { continue };
             history
                 .actions

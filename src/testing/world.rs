@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ApiServer, Caller, Player, gc,
+    ApiServer, Caller, Metrics, Player, gc,
     server::{Typed, resource_of},
 };
 use crate::facts::clock::Clock;
@@ -32,6 +32,8 @@ pub struct World {
     pub client: Client,
     /// Who plays Jobs.
     pub player: Player,
+    /// What is measured.
+    pub metrics: Metrics,
 }
 
 /// What an incarnation of the operator is given.
@@ -89,6 +91,7 @@ impl World {
         let world = Self {
             client: server.client("user"),
             player: Player::start(server.clone()),
+            metrics: Metrics::default(),
             clock,
             server,
         };

@@ -1,8 +1,12 @@
-//! The integration tests: one binary.
+//! The integration tests: one binary, so that everything is linked once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod cluster;
+mod conformance;
 mod control_plane;
+mod faults;
 mod generated;
 mod house;
+mod playing;
+mod virtual_time;

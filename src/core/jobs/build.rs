@@ -10,28 +10,37 @@ use k8s_openapi::{
             VolumeMount,
         },
     },
-    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{ObjectMeta, OwnerReference},
+    },
 };
 use kube::Resource;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{env, files, security};
+use super::{env, files, security, validate};
 use crate::{
     api::{
         Duration, SequenceExecution,
         execution::PinnedJobConfig,
-        jobconfig::{JobAction, JobTask, ResourceAmounts},
+        jobconfig::{ImagePullPolicy, JobAction, JobTask, ResourceAmounts, Resources},
         shipyard::Task,
     },
-    core::{
-        labels,
-        names::{self, JobKey},
-    },
+    core::{Invalid, labels, names},
 };
 
 /// The name of the container that does the work.
 pub const CONTAINER: &str = "task";
+/// Where files are mounted.
+pub const FILES_DIR: &str = "/keptn";
+/// How long a Job may take when nothing else is said.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(600);
+/// The shortest time, in seconds, that a finished Job is kept: its end must not be overlooked during a restart.
+const TTL_MIN: i32 = 600;
+const TTL_DEFAULT: i32 = 21_600;
+/// A bound for what Jobs write to `/tmp`, so that one can't fill its node.
+const TMP_SIZE: &str = "1Gi";
 
 /// What a Job is made from.
 #[derive(Clone, Copy, Debug)]
@@ -61,35 +70,52 @@ pub struct JobInput<'a> {
 /// Why a Job can't be made; the task ends errored before anything starts.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum JobError {
-    /// A JSONPath that finds nothing, or can't be read.
-    #[error("environment variable {name} of {job:?}: {problem}")]
-    Env {
+    /// A value that a variable is made from is not in the event.
+    #[error(
+        "JobConfig {config}, {job:?}: the variable {variable} is made from {path}, but there is {found}: \
+         let an earlier task or the trigger provide it"
+    )]
+    MissingValue {
+        /// The JobConfig.
+        config: String,
+        /// The action's task.
+        job: String,
         /// The variable.
-        name: String,
-        /// The JobConfig's task.
-        job: String,
-        /// What is wrong, and the remedy.
-        problem: String,
-    },
-    /// A file that no source provides, or a path that is refused.
-    #[error("file {path:?} of {job:?}: {problem}")]
-    File {
-        /// The file.
+        variable: String,
+        /// The JSON path.
         path: String,
-        /// The JobConfig's task.
+        /// `nothing` or `null`.
+        found: String,
+    },
+    /// A file that the task asks for is not there.
+    #[error("JobConfig {config}, {job:?}: {problem}")]
+    Files {
+        /// The JobConfig.
+        config: String,
+        /// The action's task.
         job: String,
-        /// What is wrong, and the remedy.
+        /// What is missing, and the nearest known path.
         problem: String,
     },
-    /// A field that Coxswain refuses.
-    #[error("{field} of {job:?}: {problem}")]
-    Refused {
-        /// The field.
-        field: String,
-        /// The JobConfig's task.
+    /// The action's task is not as it should be.
+    #[error("JobConfig {config}, {job:?}: {problem}")]
+    Invalid {
+        /// The JobConfig.
+        config: String,
+        /// The action's task.
         job: String,
-        /// What is wrong, and the remedy.
+        /// The field and the remedy.
         problem: String,
+    },
+    /// The indexes name no task of the JobConfig.
+    #[error("JobConfig {config} has no action {action} with a task {job}: start the run again")]
+    NoSuchJob {
+        /// The JobConfig.
+        config: String,
+        /// The action's index.
+        action: usize,
+        /// The task's index.
+        job: usize,
     },
 }
 
@@ -97,16 +123,43 @@ impl JobError {
     /// The reason, in a word.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Env { .. } => "InvalidEnv",
-            Self::File { .. } => "InvalidFile",
-            Self::Refused { .. } => "Refused",
+            Self::MissingValue { .. } => "MissingValue",
+            Self::Files { .. } => "MissingFile",
+            Self::Invalid { .. } => "InvalidJobConfig",
+            Self::NoSuchJob { .. } => "NoSuchJob",
+        }
+    }
+
+    pub(super) fn missing_value(input: &JobInput, variable: &str, path: &str, found: &str) -> Self {
+        Self::MissingValue {
+            config: input.config.name.clone(),
+            job: title(input),
+            variable: variable.to_owned(),
+            path: path.to_owned(),
+            found: found.to_owned(),
+        }
+    }
+
+    pub(super) fn invalid(input: &JobInput, problem: &Invalid) -> Self {
+        Self::Invalid {
+            config: input.config.name.clone(),
+            job: title(input),
+            problem: problem.to_string(),
         }
     }
 }
 
-/// The Job's key.
-pub fn key<'k>(input: &JobInput<'k>) -> JobKey<'k> {
-    JobKey {
+fn title(input: &JobInput) -> String {
+    let task = action(input).and_then(|action| action.tasks.get(input.job_index));
+    task.map(|task| task.name.clone()).unwrap_or_default()
+}
+
+fn action<'a>(input: &JobInput<'a>) -> Option<&'a JobAction> {
+    input.config.actions.get(input.action_index)
+}
+
+fn job_key<'a>(input: &JobInput<'a>) -> names::JobKey<'a> {
+    names::JobKey {
         execution_uid: input.execution.metadata.uid.as_deref().unwrap_or_default(),
         attempt: input.attempt,
         task: input.task_index,
@@ -118,165 +171,211 @@ pub fn key<'k>(input: &JobInput<'k>) -> JobKey<'k> {
 
 /// The name that [`build`] gives the Job.
 pub fn name(input: &JobInput) -> String {
-    names::job_name(&input.execution.spec.service, &input.task.name, &key(input))
+    names::job_name(&input.execution.spec.service, &input.task.name, &job_key(input))
 }
 
-/// How long the Job may take: its own `maxPollDuration`, else the sequence's task's `timeout`, else 10m.
+/// The value of the Job's annotation [`labels::KEY`].
+pub fn key(input: &JobInput) -> String {
+    job_key(input).to_string()
+}
+
+/// How long the Job may take: its own `maxPollDuration`, else the sequence's task's `timeout`, else
+/// [`TIMEOUT_DEFAULT`].
 pub fn timeout(job: &JobTask, task: &Task) -> Duration {
-    match job
+    let own = job
         .max_poll_duration
-        .and_then(|seconds| u64::try_from(seconds).ok())
-    {
-        Some(seconds) => Duration::from_secs(seconds),
-        None => task.timeout.unwrap_or(Duration::from_secs(600)),
-    }
+        .and_then(|secs| u64::try_from(secs).ok())
+        .filter(|secs| *secs > 0);
+    own.map(Duration::from_secs)
+        .or(task.timeout)
+        .unwrap_or(TIMEOUT_DEFAULT)
 }
 
-/// The Job.
+/// The Job: one pod, one container, no retries of its own.
 pub fn build(input: &JobInput) -> Result<Job, JobError> {
-    let job = task_of(input)?;
-    let seconds = i64::try_from(timeout(job, input.task).0.as_secs().max(1)).unwrap_or(i64::MAX);
-    let labels = labels_of(input);
-    let ttl = job.ttl_seconds_after_finished.unwrap_or(TTL_DEFAULT).max(TTL_MIN);
+    let task = action(input)
+        .and_then(|action| action.tasks.get(input.job_index))
+        .ok_or_else(|| JobError::NoSuchJob {
+            config: input.config.name.clone(),
+            action: input.action_index,
+            job: input.job_index,
+        })?;
+    let namespace = input.execution.metadata.namespace.clone().unwrap_or_default();
+    if let Some(problem) = validate::task(task, &namespace).into_iter().next() {
+        return Err(JobError::invalid(input, &problem));
+    }
+    let seconds = timeout(task, input.task).0.as_secs().max(1);
     Ok(Job {
         metadata: ObjectMeta {
             name: Some(name(input)),
             namespace: input.execution.metadata.namespace.clone(),
-            labels: Some(labels.clone()),
-            annotations: Some(BTreeMap::from([(labels::KEY.to_owned(), key(input).to_string())])),
-            owner_references: input.execution.controller_owner_ref(&()).map(|owner| vec![owner]),
+            labels: Some(labels(input)),
+            annotations: Some(BTreeMap::from([(labels::KEY.to_owned(), key(input))])),
+            owner_references: Some(vec![owner(input.execution)]),
             ..ObjectMeta::default()
         },
         spec: Some(JobSpec {
+            active_deadline_seconds: Some(i64::try_from(seconds).unwrap_or(i64::MAX)),
+            backoff_limit: Some(0),
             completions: Some(1),
             parallelism: Some(1),
-            backoff_limit: Some(0),
-            active_deadline_seconds: Some(seconds),
             pod_replacement_policy: Some("Failed".to_owned()),
-            ttl_seconds_after_finished: Some(ttl),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels),
-                    annotations: job.annotations.clone(),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(pod(input, job)?),
-            },
+            template: pod(input, task)?,
+            ttl_seconds_after_finished: Some(
+                task.ttl_seconds_after_finished
+                    .unwrap_or(TTL_DEFAULT)
+                    .max(TTL_MIN),
+            ),
             ..JobSpec::default()
         }),
         status: None,
     })
 }
 
-const TTL_MIN: i32 = 600;
-const TTL_DEFAULT: i32 = 21_600;
-
-fn task_of<'a>(input: &JobInput<'a>) -> Result<&'a JobTask, JobError> {
-    let action = input.config.actions.get(input.action_index);
-    action
-        .and_then(|a: &JobAction| a.tasks.get(input.job_index))
-        .ok_or_else(|| JobError::Refused {
-            field: "tasks".to_owned(),
-            job: input.config.name.clone(),
-            problem: format!("action {} has no task {}", input.action_index, input.job_index),
-        })
+/// Without `blockOwnerDeletion`: setting it needs a right on the execution's finalizers, and garbage collection deletes
+/// the Job all the same.
+fn owner(execution: &SequenceExecution) -> OwnerReference {
+    OwnerReference {
+        api_version: SequenceExecution::api_version(&()).into_owned(),
+        kind: SequenceExecution::kind(&()).into_owned(),
+        name: execution.metadata.name.clone().unwrap_or_default(),
+        uid: execution.metadata.uid.clone().unwrap_or_default(),
+        controller: Some(true),
+        block_owner_deletion: None,
+    }
 }
 
-fn labels_of(input: &JobInput) -> BTreeMap<String, String> {
+fn labels(input: &JobInput) -> BTreeMap<String, String> {
     let spec = &input.execution.spec;
-    let name = input.execution.metadata.name.as_deref().unwrap_or_default();
-    let attempt = input.attempt.to_string();
-    let set = [
-        (labels::MANAGED_BY, labels::COXSWAIN),
-        (labels::EXECUTION, name),
-        (labels::PROJECT, &spec.project),
-        (labels::STAGE, &spec.stage),
-        (labels::SERVICE, &spec.service),
-        (labels::TASK, &input.task.name),
-        (labels::ATTEMPT, &attempt),
-    ];
-    set.into_iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
+    let execution = input.execution.metadata.name.clone().unwrap_or_default();
+    [
+        (labels::MANAGED_BY, labels::COXSWAIN.to_owned()),
+        (labels::EXECUTION, execution),
+        (labels::PROJECT, spec.project.clone()),
+        (labels::STAGE, spec.stage.clone()),
+        (labels::SERVICE, spec.service.clone()),
+        (labels::TASK, input.task.name.clone()),
+        (labels::ATTEMPT, input.attempt.to_string()),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), labels::value(&value)))
+    .collect()
 }
 
-fn pod(input: &JobInput, job: &JobTask) -> Result<PodSpec, JobError> {
-    let tmp = Volume {
-        name: "tmp".to_owned(),
-        empty_dir: Some(EmptyDirVolumeSource::default()),
-        ..Volume::default()
+fn pod(input: &JobInput, task: &JobTask) -> Result<PodTemplateSpec, JobError> {
+    let tmp = EmptyDirVolumeSource {
+        size_limit: Some(Quantity(TMP_SIZE.to_owned())),
+        medium: None,
     };
-    let mut volumes = vec![tmp];
+    let mut volumes = vec![Volume {
+        name: "tmp".to_owned(),
+        empty_dir: Some(tmp),
+        ..Volume::default()
+    }];
     let mut mounts = vec![mount("tmp", "/tmp", false)];
-    if let Some(files) = files::volume(input.config, job)? {
-        mounts.push(mount(&files.name, "/keptn", true));
-        volumes.push(files);
-    }
-    let own = input.execution.metadata.namespace.as_deref().unwrap_or_default();
-    if let Some(other) = job.namespace.as_deref().filter(|n| *n != own) {
-        return Err(JobError::Refused {
-            field: "namespace".to_owned(),
-            job: job.name.clone(),
-            problem: format!(
-                "{other:?} is another namespace; Jobs run in the run's own, {own:?}: remove the field"
-            ),
+    let files = task.files.as_deref().unwrap_or_default();
+    let files = files::volume(files, &input.config.sources, &input.config.keys).map_err(|problem| {
+        JobError::Files {
+            config: input.config.name.clone(),
+            job: task.name.clone(),
+            problem,
+        }
+    })?;
+    if let Some(files) = files {
+        volumes.push(Volume {
+            name: "files".to_owned(),
+            projected: Some(files),
+            ..Volume::default()
         });
+        mounts.push(mount("files", FILES_DIR, true));
     }
-    Ok(PodSpec {
-        containers: vec![Container {
-            name: CONTAINER.to_owned(),
-            image: Some(job.image.clone()),
-            image_pull_policy: job.image_pull_policy.map(|p| format!("{p:?}")),
-            command: job.cmd.clone(),
-            args: job.args.clone(),
-            working_dir: job.working_dir.clone(),
-            env: Some(env::variables(input, job)?),
-            env_from: env::secrets(job),
-            resources: Some(resources(job)),
-            security_context: Some(security::context(job)?),
-            termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
-            volume_mounts: Some(mounts),
-            ..Container::default()
-        }],
-        restart_policy: Some("Never".to_owned()),
-        service_account_name: job.service_account.clone(),
-        automount_service_account_token: Some(job.service_account.is_some()),
-        enable_service_links: Some(false),
-        volumes: Some(volumes),
-        ..PodSpec::default()
+    let mut annotations = task.annotations.clone().unwrap_or_default();
+    annotations.insert(labels::KEY.to_owned(), key(input));
+    Ok(PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels(input)),
+            annotations: Some(annotations),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(PodSpec {
+            containers: vec![container(input, task, mounts)?],
+            volumes: Some(volumes),
+            restart_policy: Some("Never".to_owned()),
+            service_account_name: task.service_account.clone(),
+            automount_service_account_token: Some(task.service_account.is_some()),
+            enable_service_links: Some(false),
+            ..PodSpec::default()
+        }),
     })
 }
 
-fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
     VolumeMount {
-        name: name.to_owned(),
+        name: volume.to_owned(),
         mount_path: path.to_owned(),
-        read_only: Some(read_only),
+        read_only: read_only.then_some(true),
         ..VolumeMount::default()
     }
 }
 
-/// The task's resources, or v1's defaults.
-fn resources(job: &JobTask) -> ResourceRequirements {
-    let amounts = |amounts: Option<&ResourceAmounts>, cpu: &str, memory: &str| {
-        let defaults = ResourceAmounts {
-            cpu: Some(cpu.to_owned()),
-            memory: Some(memory.to_owned()),
-        };
-        let given = if job.resources.is_some() {
-            amounts.cloned().unwrap_or_default()
-        } else {
-            defaults
-        };
-        [("cpu", given.cpu), ("memory", given.memory)]
+fn container(input: &JobInput, task: &JobTask, mounts: Vec<VolumeMount>) -> Result<Container, JobError> {
+    let (env, secrets) = env::environment(input, task)?;
+    let security = security::context(task.security_context.as_ref());
+    let security = security.map_err(|wrong| match wrong.first() {
+        Some(problem) => JobError::invalid(input, problem),
+        None => JobError::invalid(input, &Invalid::new("securityContext", "it can't be read")),
+    })?;
+    Ok(Container {
+        name: CONTAINER.to_owned(),
+        image: Some(task.image.clone()),
+        image_pull_policy: task
+            .image_pull_policy
+            .map(|policy| pull_policy(policy).to_owned()),
+        command: task.cmd.clone(),
+        args: task.args.clone(),
+        working_dir: task.working_dir.clone(),
+        env: Some(env),
+        env_from: (!secrets.is_empty()).then_some(secrets),
+        resources: Some(resources(task.resources.as_ref())),
+        security_context: Some(security),
+        // A failed container that wrote no message shows the end of its log instead.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+        volume_mounts: Some(mounts),
+        ..Container::default()
+    })
+}
+
+fn pull_policy(policy: ImagePullPolicy) -> &'static str {
+    match policy {
+        ImagePullPolicy::Always => "Always",
+        ImagePullPolicy::IfNotPresent => "IfNotPresent",
+        ImagePullPolicy::Never => "Never",
+    }
+}
+
+/// A task's `resources` replace all of the defaults.
+fn resources(own: Option<&Resources>) -> ResourceRequirements {
+    let amounts = |cpu: Option<&str>, memory: Option<&str>| {
+        let given = [("cpu", cpu), ("memory", memory)];
+        let given = given
             .into_iter()
-            .filter_map(|(name, amount)| Some((name.to_owned(), Quantity(amount?))))
-            .collect::<BTreeMap<_, _>>()
+            .filter_map(|(name, amount)| Some((name.to_owned(), Quantity(amount?.to_owned()))));
+        let amounts: BTreeMap<_, _> = given.collect();
+        (!amounts.is_empty()).then_some(amounts)
     };
-    let given = job.resources.as_ref();
+    let of = |own: Option<&ResourceAmounts>| {
+        own.and_then(|own| amounts(own.cpu.as_deref(), own.memory.as_deref()))
+    };
+    let (limits, requests) = match own {
+        Some(own) => (of(own.limits.as_ref()), of(own.requests.as_ref())),
+        None => (
+            amounts(Some("1"), Some("512Mi")),
+            amounts(Some("50m"), Some("128Mi")),
+        ),
+    };
     ResourceRequirements {
-        limits: Some(amounts(given.and_then(|r| r.limits.as_ref()), "1", "512Mi")),
-        requests: Some(amounts(given.and_then(|r| r.requests.as_ref()), "50m", "128Mi")),
-        ..ResourceRequirements::default()
+        limits,
+        requests,
+        claims: None,
     }
 }

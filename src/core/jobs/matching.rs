@@ -2,12 +2,17 @@
 
 use serde_json::Value;
 
+use super::brief;
+
 use crate::{
     api::{
         execution::PinnedJobConfig,
         jobconfig::{EventFilter, JobAction, JsonPathMatch},
     },
-    core::{definitions::nearest::nearest, event::event_type, jsonpath},
+    core::{
+        definitions::{lookup::fits, nearest::hint},
+        jsonpath,
+    },
 };
 
 /// One action that answers.
@@ -49,40 +54,47 @@ pub fn recorded<'a>(configs: &'a [PinnedJobConfig], config: &str, action: i32) -
     })
 }
 
-/// Whether an action could answer the task, by the name of its events alone: what is worth pinning.
-pub fn may_answer(action: &JobAction, task: &str) -> bool {
-    let event_type = event_type(task);
-    action
-        .events
-        .iter()
-        .any(|filter| wildcard_matches(&filter.name, &event_type))
-}
-
 /// The sentence for a task that nobody answers: it names the event, and the nearest one that a JobConfig has.
 pub fn no_executor(configs: &[PinnedJobConfig], event: &Value) -> String {
-    let wanted = event["type"].as_str().unwrap_or_default();
-    let known: Vec<&str> = every_action(configs)
-        .flat_map(|matched| &matched.action.events)
-        .map(|filter| filter.name.as_str())
-        .collect();
-    let conditions: Vec<String> = every_action(configs)
-        .flat_map(|matched| &matched.action.events)
-        .filter(|filter| wildcard_matches(&filter.name, wanted))
-        .filter_map(|filter| filter.jsonpath.as_ref())
-        .map(|condition| format!("{} = {:?}", condition.property, condition.match_))
-        .collect();
-    if !conditions.is_empty() {
+    let event_type = event["type"].as_str().unwrap_or_default();
+    let named =
+        every_action(configs).any(|matched| matched.action.events.iter().any(|f| fits(&f.name, event_type)));
+    if named {
         return format!(
-            "no JobConfig action answers {wanted} with this data; those for this event ask for {}",
-            conditions.join(" or ")
+            "no JobConfig action answers {event_type}: some have the event's name, but their jsonpath conditions don't hold ({})",
+            conditions(configs, event_type, event).join("; ")
         );
     }
-    match nearest(wanted, known) {
-        Some(name) => {
-            format!("no JobConfig action answers {wanted}; the nearest event that one answers is {name}")
-        }
-        None => format!("no JobConfig that applies to this service answers {wanted}; create one"),
-    }
+    let known: Vec<&str> = every_action(configs)
+        .flat_map(|matched| matched.action.events.iter().map(|f| f.name.as_str()))
+        .collect();
+    format!(
+        "no JobConfig action answers {event_type}{}",
+        hint(event_type, known.iter().copied())
+    )
+}
+
+/// What the conditions of the actions with the event's name ask for, and what the event has; at most five.
+fn conditions(configs: &[PinnedJobConfig], event_type: &str, event: &Value) -> Vec<String> {
+    every_action(configs)
+        .flat_map(|matched| matched.action.events.iter().map(move |filter| (matched, filter)))
+        .filter(|(_, filter)| fits(&filter.name, event_type))
+        .filter_map(|(matched, filter)| Some((matched, filter.jsonpath.as_ref()?)))
+        .take(5)
+        .map(|(matched, condition)| {
+            let found = match jsonpath::lookup(event, &condition.property) {
+                Ok(Some(value)) => format!("it is {value}"),
+                Ok(None) => "there is nothing".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            let JsonPathMatch { property, match_ } = condition;
+            format!(
+                "{} wants {match_:?} at {property}, {}",
+                matched.config.name,
+                brief(&found, 100)
+            )
+        })
+        .collect()
 }
 
 fn every_action(configs: &[PinnedJobConfig]) -> impl Iterator<Item = Matched<'_>> {
@@ -103,7 +115,7 @@ fn every_action(configs: &[PinnedJobConfig]) -> impl Iterator<Item = Matched<'_>
 
 fn filter_matches(filter: &EventFilter, event: &Value) -> bool {
     let event_type = event["type"].as_str().unwrap_or_default();
-    wildcard_matches(&filter.name, event_type)
+    fits(&filter.name, event_type)
         && filter
             .jsonpath
             .as_ref()
@@ -120,19 +132,151 @@ fn condition_holds(condition: &JsonPathMatch, event: &Value) -> bool {
     }
 }
 
-/// Whether the whole of `text` is as `pattern` says; `*` stands for any number of characters. The work is at most the
-/// product of the lengths.
-fn wildcard_matches(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
-        return false;
-    };
-    let Some(last) = parts.next_back() else {
-        return rest.is_empty();
-    };
-    for part in parts {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn config(name: &str, specificity: i32, actions: &str) -> PinnedJobConfig {
+        let actions = serde_yaml::from_str(actions).unwrap();
+        PinnedJobConfig {
+            name: name.into(),
+            specificity,
+            actions,
+            ..PinnedJobConfig::default()
+        }
     }
-    rest.ends_with(last)
+
+    /// One action for this event; with a condition, `property == match`.
+    fn one(name: &str, specificity: i32, event: &str, condition: Option<(&str, &str)>) -> PinnedJobConfig {
+        let mut config = config(
+            name,
+            specificity,
+            &format!("[{{name: n, events: [{{name: {event:?}}}], tasks: []}}]"),
+        );
+        config.actions[0].events[0].jsonpath = condition.map(|(property, match_)| JsonPathMatch {
+            property: property.into(),
+            match_: match_.into(),
+        });
+        config
+    }
+
+    fn event(task: &str, data: Value) -> Value {
+        json!({"type": format!("sh.keptn.event.{task}.triggered"), "data": data})
+    }
+
+    fn answers(configs: &[PinnedJobConfig], event: &Value) -> Vec<(String, usize, usize)> {
+        matching(configs, event)
+            .iter()
+            .map(|m| (m.config.name.clone(), m.action_index, m.index))
+            .collect()
+    }
+
+    #[rstest]
+    #[case::exact("sh.keptn.event.test.triggered", "test", true)]
+    #[case::other("sh.keptn.event.action.triggered", "test", false)]
+    #[case::wildcard("sh.keptn.event.*.triggered", "test", true)]
+    #[case::anchored_at_the_start("keptn.event.test.triggered", "test", false)]
+    #[case::anchored_at_the_end("sh.keptn.event.test", "test", false)]
+    #[case::a_dot_is_a_dot("sh.keptn.event.t.st.triggered", "test", false)]
+    #[case::part_of_a_name("sh.keptn.event.je-*.triggered", "je-test", true)]
+    fn an_event_s_name(#[case] pattern: &str, #[case] task: &str, #[case] fits: bool) {
+        assert_eq!(
+            !matching(&[one("c", 0, pattern, None)], &event(task, json!({}))).is_empty(),
+            fits
+        );
+    }
+
+    #[rstest]
+    #[case::string("$.data.test.teststrategy", "health", true)]
+    #[case::other("$.data.test.teststrategy", "load", false)]
+    #[case::number("$.data.n", "1000000", true)]
+    #[case::boolean("$.data.b", "true", true)]
+    #[case::list("$.data.l", "[\"x\"]", false)]
+    #[case::null("$.data.null", "null", false)]
+    #[case::missing("$.data.missing", "", false)]
+    #[case::bad_path("$.data.[", "x", false)]
+    fn a_condition(#[case] property: &str, #[case] match_: &str, #[case] holds: bool) {
+        let event = event(
+            "test",
+            json!({"test": {"teststrategy": "health"}, "n": 1_000_000, "b": true, "l": ["x"], "null": null}),
+        );
+        let config = one("c", 0, "sh.keptn.event.test.triggered", Some((property, match_)));
+        assert_eq!(!matching(&[config], &event).is_empty(), holds);
+    }
+
+    #[test]
+    fn any_of_an_action_s_events_is_enough() {
+        let config = config(
+            "c",
+            0,
+            r#"[{name: n, tasks: [], events: [
+                {name: sh.keptn.event.action.triggered, jsonpath: {property: $.data.action.action, match: hello}},
+                {name: sh.keptn.event.action.triggered, jsonpath: {property: $.data.action.action, match: goodbye}}]}]"#,
+        );
+        for action in ["hello", "goodbye"] {
+            let configs = [config.clone()];
+            assert_eq!(
+                matching(&configs, &event("action", json!({"action": {"action": action}}))).len(),
+                1
+            );
+        }
+    }
+
+    #[test]
+    fn the_most_specific_scope_with_a_matching_action_answers() {
+        let name = "sh.keptn.event.action.triggered";
+        let scale = Some(("$.data.action.action", "scale"));
+        let configs = [
+            one("service", 3, name, scale),
+            one("stage", 1, name, None),
+            one("project", 0, name, None),
+        ];
+        let scaling = event("action", json!({"action": {"action": "scale"}}));
+        assert_eq!(answers(&configs, &scaling), [("service".to_owned(), 0, 0)]);
+        let other = event("action", json!({"action": {"action": "restart"}}));
+        assert_eq!(answers(&configs, &other), [("stage".to_owned(), 0, 1)]);
+    }
+
+    #[test]
+    fn objects_of_one_scope_add_up_and_their_actions_have_indexes_of_their_own() {
+        let both =
+            "[{name: x, events: [{name: other}], tasks: []}, {name: y, events: [{name: '*'}], tasks: []}]";
+        let configs = [config("a", 3, both), config("b", 3, both)];
+        let found = answers(&configs, &event("test", json!({})));
+        assert_eq!(found, [("a".to_owned(), 1, 1), ("b".to_owned(), 1, 3)]);
+        assert_eq!(recorded(&configs, "b", 1).map(|m| m.index), Some(3));
+        assert_eq!(recorded(&configs, "c", 1), None);
+        assert_eq!(recorded(&configs, "b", -1), None);
+    }
+
+    #[test]
+    fn nobody_answers_is_said_with_what_is_there() {
+        let name = "sh.keptn.event.je-tests.triggered";
+        let message = no_executor(&[one("c", 0, name, None)], &event("je-test", json!({})));
+        assert_eq!(
+            message,
+            r#"no JobConfig action answers sh.keptn.event.je-test.triggered; did you mean "sh.keptn.event.je-tests.triggered"?"#
+        );
+        let config = one(
+            "c",
+            0,
+            "sh.keptn.event.action.triggered",
+            Some(("$.data.action.action", "scale")),
+        );
+        let message = no_executor(
+            &[config],
+            &event("action", json!({"action": {"action": "restart"}})),
+        );
+        assert!(
+            message.ends_with(r#"(c wants "scale" at $.data.action.action, it is "restart")"#),
+            "{message}"
+        );
+        assert_eq!(
+            no_executor(&[], &event("x", json!({}))),
+            "no JobConfig action answers sh.keptn.event.x.triggered"
+        );
+    }
 }

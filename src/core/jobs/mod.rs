@@ -1,9 +1,35 @@
 //! Event -> matching actions -> Jobs -> results.
 
 pub mod build;
+#[cfg(test)]
+mod build_tests;
 mod env;
 mod files;
 pub mod matching;
 pub mod observe;
+#[cfg(test)]
+mod observe_tests;
+mod pods;
 pub mod result;
 mod security;
+pub mod validate;
+
+/// At most `max` bytes of a text, in one line, its end cut off.
+fn brief(text: &str, max: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.len() <= max {
+        return line;
+    }
+    let end = line.floor_char_boundary(max.saturating_sub(3));
+    format!("{}...", &line[..end])
+}
+
+/// At most `max` bytes of a text, in one line, its beginning cut off: the end of a log says why.
+fn tail(text: &str, max: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.len() <= max {
+        return line;
+    }
+    let start = line.ceil_char_boundary(line.len() - max.saturating_sub(3));
+    format!("...{}", &line[start..])
+}

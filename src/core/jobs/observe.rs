@@ -1,23 +1,30 @@
 //! What has become of a Job.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod},
+    core::v1::{ContainerStateTerminated, Pod},
 };
 
 use super::{
-    build::CONTAINER,
+    brief, pods,
     result::{self, Outcome},
 };
-use crate::{api::execution::JobStatus, core::labels};
-
-/// A Job that was recorded longer ago than this and is not there may have run.
-const CREATE_WITHIN: SignedDuration = SignedDuration::from_secs(300);
+use crate::{
+    api::{Duration, execution::JobStatus},
+    core::labels,
+};
 
 /// How many Jobs are created for one key when each is lost before its container starts, or when the task is
 /// idempotent.
 pub const TRIES_MAX: i32 = 3;
+
+/// How long after its record a Job may still be created.
+const CREATE_SECS: i64 = 300;
+/// How long an ended container's Job may take to end too.
+const LINGER_SECS: i64 = 60;
+/// How long a finished Job's pod may take to be seen.
+const POD_GRACE_SECS: i64 = 5;
 
 /// A Warning event about the Job or one of its pods.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -33,11 +40,9 @@ pub struct EventLine {
 pub struct JobFacts<'a> {
     /// What the execution's status says.
     pub recorded: &'a JobStatus,
-    /// The execution's uid: the Job's owner.
-    pub owner_uid: &'a str,
-    /// The Job's key.
+    /// The value that the Job's annotation must have: [`super::build::key`].
     pub key: &'a str,
-    /// The Job, if there is one of that name.
+    /// The Job of that name, whoever owns it. None is taken as "there is none": read it live when the cache has none.
     pub job: Option<&'a Job>,
     /// Pods that may be the Job's; those of others are passed over.
     pub pods: &'a [Pod],
@@ -105,277 +110,339 @@ pub struct Blocked {
     pub message: String,
 }
 
-/// What has become of a Job.
-///
-/// A pod's container tells its end a second or more before the Job does, so exit code 0 is believed from the pod;
-/// everything else the Job decides, and the pod then says what the exit code and the last words were.
+/// What has become of a Job. Exit code 0 is believed from the pod at once; every other end waits for the Job's condition,
+/// and takes the exit code and the message from the pod.
 pub fn observe(facts: &JobFacts) -> Observation {
-    let Some(job) = facts.job else {
-        return without_job(facts);
-    };
-    if let Some(message) = foreign(facts, job) {
-        return Observation::NameTaken { message };
+    match facts.job {
+        Some(job) if is_recorded(facts, job) => with_job(facts, job),
+        Some(job) if facts.recorded.uid.is_none() => Observation::NameTaken { message: taken(job) },
+        // Another Job of that name: ours is gone.
+        _ => without_job(facts),
     }
-    let uid = job.metadata.uid.as_deref().unwrap_or_default();
-    let pod = newest_pod(facts.pods, uid);
-    let container = pod.and_then(container_status);
-    let terminated = container.and_then(|c| c.state.as_ref()?.terminated.as_ref());
-    if let Some(end) = terminated.filter(|end| end.exit_code == 0) {
-        return ended(
-            result::read(0, end.message.as_deref().unwrap_or_default()),
-            Some(end),
-            facts.now,
-        );
+}
+
+/// Whether a Job may be taken for the one of this key: after a create that found one of the same name.
+pub fn is_ours(job: &Job, key: &str) -> bool {
+    let uid = key.split('/').next().unwrap_or_default();
+    let owners = job.metadata.owner_references.iter().flatten();
+    let annotations = job.metadata.annotations.as_ref();
+    annotations
+        .and_then(|annotations| annotations.get(labels::KEY))
+        .is_some_and(|found| found == key)
+        && owners
+            .into_iter()
+            .any(|owner| owner.controller == Some(true) && owner.uid == uid)
+}
+
+/// Whether a Job whose verdict is known is still not finished a minute after its container ended, kept alive by an
+/// injected sidecar: then it is to be deleted.
+pub fn lingers(job: &Job, finished_at: Timestamp, now: Timestamp) -> bool {
+    end_of(job).is_none()
+        && job.metadata.deletion_timestamp.is_none()
+        && now >= after(finished_at, LINGER_SECS)
+}
+
+/// When [`observe`] may say something else although nothing has changed but the time; none when it will not.
+pub fn look_again(facts: &JobFacts) -> Option<Timestamp> {
+    let mut times = Vec::new();
+    match facts.job {
+        None => times.extend(
+            facts
+                .recorded
+                .recorded_at
+                .as_ref()
+                .map(|at| after(at.0, CREATE_SECS)),
+        ),
+        Some(job) => {
+            times.push(after(waiting_since(facts, job), pods::SLOW_START_SECS));
+            times.extend(end_of(job).map(|end| after(end.at(facts.now), POD_GRACE_SECS)));
+            let uid = job.metadata.uid.as_deref().unwrap_or_default();
+            let ended = pods::of_job(facts.pods, uid).and_then(pods::terminated);
+            times.extend(
+                ended
+                    .and_then(|e| e.finished_at.as_ref())
+                    .map(|at| after(at.0, LINGER_SECS)),
+            );
+        }
     }
-    match condition(job) {
-        Some(("Complete" | "SuccessCriteriaMet", _)) => ended(Outcome::default(), None, facts.now),
-        Some((_, why)) => failed(facts, pod, terminated, why),
-        None => alive(facts, pod, container),
+    times.into_iter().filter(|time| *time > facts.now).min()
+}
+
+fn is_recorded(facts: &JobFacts, job: &Job) -> bool {
+    match &facts.recorded.uid {
+        Some(uid) => job.metadata.uid.as_ref() == Some(uid),
+        None => is_ours(job, facts.key),
     }
+}
+
+fn taken(job: &Job) -> String {
+    let name = job.metadata.name.as_deref().unwrap_or_default();
+    format!("a Job {name} exists already, and it is not this run's: delete it, then start the run again")
 }
 
 fn without_job(facts: &JobFacts) -> Observation {
-    let recorded = facts.recorded;
-    let name = &recorded.name;
-    if recorded.uid.is_none() {
-        let since = recorded.recorded_at.as_ref().map_or(facts.now, |t| t.0);
-        if facts.now.duration_since(since) <= CREATE_WITHIN {
+    let name = &facts.recorded.name;
+    let Some(uid) = &facts.recorded.uid else {
+        let recorded_at = facts.recorded.recorded_at.as_ref().map_or(facts.now, |at| at.0);
+        if facts.now < after(recorded_at, CREATE_SECS) {
             return Observation::Create;
         }
-        return lost(
-            facts,
-            format!("Job {name} was to be created at {since:.0} and is not there; it may have run"),
+        let minutes = CREATE_SECS / 60;
+        let message = format!(
+            "the Job {name} was to be created more than {minutes} minutes ago and is not there: it may have run"
         );
+        return again(facts, false, "JobMissing", message);
+    };
+    if let Some(pod) = pods::of_job(facts.pods, uid) {
+        match pods::terminated(pod) {
+            Some(ended) if ended.exit_code == 0 && !pods::was_interrupted(pod, ended) => {
+                return ended_as(ended, facts.now);
+            }
+            // Nothing else may run in this place while the container still does.
+            None => {
+                if let Some(started_at) = pods::running_since(pod) {
+                    return Observation::Running { started_at };
+                }
+            }
+            Some(_) => {}
+        }
     }
-    // The pod may outlive its Job for a moment, and then it knows the end.
-    let uid = recorded.uid.as_deref().unwrap_or_default();
-    let status = newest_pod(facts.pods, uid).and_then(container_status);
-    if let Some(end) = status
-        .and_then(|c| c.state.as_ref()?.terminated.as_ref())
-        .filter(|e| e.exit_code == 0)
-    {
-        return ended(
-            result::read(0, end.message.as_deref().unwrap_or_default()),
-            Some(end),
-            facts.now,
-        );
-    }
-    lost(
+    again(
         facts,
-        format!("Job {name} is gone before its end was seen; somebody deleted it"),
+        false,
+        "JobDeleted",
+        format!("the Job {name} was deleted before its end was known"),
     )
 }
 
-fn lost(facts: &JobFacts, message: String) -> Observation {
-    if facts.idempotent && facts.recorded.try_ < TRIES_MAX {
-        return Observation::Retry {
-            reason: "Lost".to_owned(),
-            message,
+fn with_job(facts: &JobFacts, job: &Job) -> Observation {
+    let pod = pods::of_job(facts.pods, job.metadata.uid.as_deref().unwrap_or_default());
+    let container = pod.and_then(|pod| Some((pod, pods::terminated(pod)?)));
+    if let Some((pod, ended)) = container
+        && ended.exit_code == 0
+        && !pods::was_interrupted(pod, ended)
+    {
+        return ended_as(ended, facts.now);
+    }
+    match (end_of(job), container) {
+        (Some(End::Complete(_)), Some((_, ended))) => ended_as(ended, facts.now),
+        (Some(end @ End::Complete(at)), None) => {
+            // The pods' watch may lag behind the Job's.
+            if still_coming(facts, end) {
+                return live(facts, job, pod);
+            }
+            let message = "succeeded; the pod was gone before its message could be read";
+            let outcome = Outcome {
+                message: message.to_owned(),
+                ..Outcome::default()
+            };
+            ended(outcome, None, at.unwrap_or(facts.now))
+        }
+        (Some(end @ End::Failed { .. }), _) => failed(facts, job, pod, end),
+        (None, Some((pod, ended))) if facts.now >= after(finished_at(ended, facts.now), LINGER_SECS) => {
+            // A sidecar keeps the Job from ending.
+            interrupted(facts, pod).unwrap_or_else(|| ended_as(ended, facts.now))
+        }
+        (None, _) => live(facts, job, pod),
+    }
+}
+
+/// A Job that has not ended.
+fn live(facts: &JobFacts, job: &Job, pod: Option<&Pod>) -> Observation {
+    if let Some(started_at) = pod.and_then(pods::running_since) {
+        return Observation::Running { started_at };
+    }
+    if let Some(ended) = pod.and_then(pods::terminated) {
+        let started = ended.started_at.as_ref().map(|time| time.0);
+        return Observation::Running {
+            started_at: started.unwrap_or(facts.now),
         };
+    }
+    let blocked = pods::blocked_by(job, pod, facts.warnings, waiting_since(facts, job), facts.now);
+    Observation::Waiting { blocked }
+}
+
+fn failed(facts: &JobFacts, job: &Job, pod: Option<&Pod>, end: End) -> Observation {
+    let End::Failed { reason, message, at } = end else {
+        return live(facts, job, pod);
+    };
+    let at = at.unwrap_or(facts.now);
+    let container = pod.and_then(pods::terminated);
+    if reason == "DeadlineExceeded" {
+        let outcome = Outcome {
+            exit_code: container.map(|ended| ended.exit_code),
+            ..Outcome::errored(reason, overdue(facts, job, pod))
+        };
+        let started_at = container
+            .and_then(|ended| ended.started_at.as_ref())
+            .map(|time| time.0);
+        return ended(outcome, started_at, at);
+    }
+    if let Some(observation) = pod.and_then(|pod| interrupted(facts, pod)) {
+        return observation;
+    }
+    if let Some(container) = container {
+        return ended_as(container, facts.now);
+    }
+    if still_coming(facts, end) {
+        return live(facts, job, pod);
+    }
+    let why = match pod {
+        Some(pod) if pods::phase_is(pod, "Failed") => "its pod failed before its container ran",
+        _ => "its pod was gone before its exit code could be read",
+    };
+    let message = format!("the Job failed, and {why} ({reason}: {message})");
+    ended(Outcome::errored("JobFailed", message), None, at)
+}
+
+fn overdue(facts: &JobFacts, job: &Job, pod: Option<&Pod>) -> String {
+    let seconds = job
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.active_deadline_seconds)
+        .unwrap_or_default();
+    let limit = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+    let ran = facts.recorded.started_at.is_some() || pod.is_some_and(|pod| !pods::never_ran(pod));
+    if ran {
+        return format!("did not end within {limit} and was stopped; maxPollDuration sets the limit");
+    }
+    let why = pod.and_then(|pod| pods::blocked_by(job, Some(pod), facts.warnings, facts.now, facts.now));
+    let why = why.map_or_else(|| facts.recorded.message.clone(), |blocked| blocked.message);
+    match why.as_str() {
+        "" => format!("its container did not start within {limit}"),
+        why => format!("its container did not start within {limit}: {why}"),
+    }
+}
+
+/// What a pod that was taken away means: certainly nothing ran, or nobody knows.
+fn interrupted(facts: &JobFacts, pod: &Pod) -> Option<Observation> {
+    let disruption = pods::disruption(pod).or_else(|| {
+        let deleted = pod.metadata.deletion_timestamp.is_some()
+            && pods::terminated(pod).is_none_or(|ended| pods::was_interrupted(pod, ended));
+        let blocked = || Blocked {
+            reason: "PodDeleted".to_owned(),
+            message: "the pod was deleted".to_owned(),
+        };
+        deleted.then(blocked)
+    })?;
+    let never_ran = pods::never_ran(pod);
+    let when = if never_ran {
+        "before its container started"
+    } else {
+        "while its container ran"
+    };
+    let message = format!(
+        "the pod was lost {when} ({}: {})",
+        disruption.reason, disruption.message
+    );
+    Some(again(facts, never_ran, &disruption.reason, message))
+}
+
+/// A new try, if nothing ran or the task may run again; within bounds.
+fn again(facts: &JobFacts, nothing_ran: bool, reason: &str, message: String) -> Observation {
+    let (reason, tries) = (reason.to_owned(), facts.recorded.try_);
+    if (nothing_ran || facts.idempotent) && tries < TRIES_MAX {
+        return Observation::Retry { reason, message };
+    }
+    if nothing_ran {
+        let message = format!("{message}; {tries} tries were made");
+        return ended(Outcome::errored(&reason, message), None, facts.now);
     }
     Observation::Lost { message }
 }
 
-/// Whose Job it is, if it is not the recorded one.
-fn foreign(facts: &JobFacts, job: &Job) -> Option<String> {
-    let owned = job
-        .metadata
-        .owner_references
-        .iter()
-        .flatten()
-        .any(|o| o.uid == facts.owner_uid && o.controller == Some(true));
-    let keyed = job
-        .metadata
-        .annotations
-        .as_ref()
-        .and_then(|a| a.get(labels::KEY))
-        .is_some_and(|k| k == facts.key);
-    let same = facts.recorded.uid.is_none() || facts.recorded.uid == job.metadata.uid;
-    if owned && keyed && same {
-        return None;
-    }
-    let name = job.metadata.name.as_deref().unwrap_or_default();
-    Some(format!(
-        "a Job named {name} exists that this run did not create; it is left alone. Delete it and start another run"
-    ))
-}
-
-fn newest_pod<'a>(pods: &'a [Pod], job_uid: &str) -> Option<&'a Pod> {
-    let ours = |p: &&Pod| {
-        p.metadata
-            .owner_references
-            .iter()
-            .flatten()
-            .any(|o| o.controller == Some(true) && o.uid == job_uid)
-    };
-    pods.iter()
-        .filter(ours)
-        .max_by_key(|p| p.metadata.creation_timestamp.as_ref().map(|t| t.0))
-}
-
-fn container_status(pod: &Pod) -> Option<&ContainerStatus> {
-    pod.status
-        .as_ref()?
-        .container_statuses
-        .as_ref()?
-        .iter()
-        .find(|c| c.name == CONTAINER)
-}
-
-/// The Job's own word: a condition that ends it, and why.
-fn condition(job: &Job) -> Option<(&str, String)> {
-    let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    let found = conditions.iter().find(|c| {
-        c.status == "True"
-            && matches!(
-                c.type_.as_str(),
-                "Complete" | "SuccessCriteriaMet" | "Failed" | "FailureTarget"
-            )
-    })?;
-    let reason = found.reason.clone().unwrap_or_default();
-    let message = found.message.clone().unwrap_or_default();
-    let why = if message.is_empty() {
-        reason
-    } else {
-        format!("{reason}: {message}")
-    };
-    Some((found.type_.as_str(), why))
-}
-
-/// The Job failed. A pod that was taken away before its container started cost nothing.
-fn failed(
-    facts: &JobFacts,
-    pod: Option<&Pod>,
-    end: Option<&ContainerStateTerminated>,
-    why: String,
-) -> Observation {
-    if let Some(end) = end {
-        return ended(
-            result::read(end.exit_code, end.message.as_deref().unwrap_or_default()),
-            Some(end),
-            facts.now,
-        );
-    }
-    let started = facts.recorded.started_at.is_some();
-    if why.starts_with("DeadlineExceeded") {
-        return ended(
-            Outcome::errored("TimedOut", format!("the Job took too long ({why})")),
-            None,
-            facts.now,
-        );
-    }
-    if let Some(pod) = pod
-        && let Some(disrupted) = disruption(pod)
-    {
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
-        if !started && container_status(pod).is_none_or(never_ran) && facts.recorded.try_ < TRIES_MAX {
-            return Observation::Retry {
-                reason: disrupted.clone(),
-                message: format!("pod {name} was taken away before its container started ({disrupted})"),
-            };
+fn ended_as(container: &ContainerStateTerminated, now: Timestamp) -> Observation {
+    let message = container.message.as_deref().unwrap_or_default();
+    let code = container.exit_code;
+    let outcome = match container.reason.as_deref() {
+        Some(reason @ ("StartError" | "ContainerCannotRun" | "CreateContainerError")) => {
+            let message = format!("the container can't be started: {}", brief(message, 300));
+            Outcome {
+                exit_code: Some(code),
+                ..Outcome::errored(reason, message)
+            }
         }
-        return lost(
-            facts,
-            format!("pod {name} was taken away while it ran ({disrupted})"),
-        );
-    }
-    ended(Outcome::errored("JobFailed", why), None, facts.now)
-}
-
-fn never_ran(container: &ContainerStatus) -> bool {
-    let state = |s: &Option<ContainerState>| {
-        s.as_ref()
-            .is_some_and(|s| s.running.is_some() || s.terminated.is_some())
+        Some("OOMKilled") if code != 0 => {
+            let limit =
+                "the container went over its memory limit and was killed; resources.limits.memory sets it";
+            Outcome {
+                exit_code: Some(code),
+                ..Outcome::errored("OOMKilled", limit)
+            }
+        }
+        _ => result::read(code, message),
     };
-    !state(&container.state) && !state(&container.last_state)
+    let started_at = container.started_at.as_ref().map(|time| time.0);
+    ended(outcome, started_at, finished_at(container, now))
 }
 
-/// Why the pod was taken away: evicted, preempted, its node lost.
-fn disruption(pod: &Pod) -> Option<String> {
-    let status = pod.status.as_ref()?;
-    let target = status
-        .conditions
-        .iter()
-        .flatten()
-        .find(|c| c.type_ == "DisruptionTarget" && c.status == "True");
-    target
-        .map(|c| c.reason.clone().unwrap_or_else(|| c.type_.clone()))
-        .or_else(|| {
-            status
-                .reason
-                .clone()
-                .filter(|r| matches!(r.as_str(), "Evicted" | "Preempting" | "NodeLost" | "Shutdown"))
-        })
-}
-
-fn alive(facts: &JobFacts, pod: Option<&Pod>, container: Option<&ContainerStatus>) -> Observation {
-    let running = container.and_then(|c| c.state.as_ref()?.running.as_ref());
-    if let Some(running) = running {
-        return Observation::Running {
-            started_at: running.started_at.as_ref().map_or(facts.now, |t| t.0),
-        };
-    }
-    // It ended with another exit code than 0: the Job says so in a moment.
-    if let Some(end) = container.and_then(|c| c.state.as_ref()?.terminated.as_ref()) {
-        return Observation::Running {
-            started_at: end.started_at.as_ref().map_or(facts.now, |t| t.0),
-        };
-    }
-    Observation::Waiting {
-        blocked: blocked(facts, pod, container),
-    }
-}
-
-/// Waiting for these is nothing to tell anybody.
-const USUAL: [&str; 2] = ["ContainerCreating", "PodInitializing"];
-
-fn blocked(facts: &JobFacts, pod: Option<&Pod>, container: Option<&ContainerStatus>) -> Option<Blocked> {
-    let waiting = container.and_then(|c| c.state.as_ref()?.waiting.as_ref());
-    if let Some(waiting) = waiting
-        && let Some(reason) = waiting.reason.as_ref().filter(|r| !USUAL.contains(&r.as_str()))
-    {
-        let image = container.map(|c| c.image.as_str()).unwrap_or_default();
-        let said = waiting.message.as_deref().unwrap_or_default();
-        let about = if reason.contains("Image") {
-            format!("image {image}: ")
-        } else {
-            String::new()
-        };
-        return Some(Blocked {
-            reason: reason.clone(),
-            message: format!("{reason}: {about}{said}"),
-        });
-    }
-    let conditions = pod.and_then(|p| p.status.as_ref()?.conditions.as_ref());
-    let unscheduled = conditions.and_then(|c| {
-        c.iter().find(|c| {
-            c.type_ == "PodScheduled" && c.status == "False" && c.reason.as_deref() == Some("Unschedulable")
-        })
-    });
-    if let Some(condition) = unscheduled {
-        let message = condition.message.as_deref().unwrap_or("no node fits");
-        return Some(Blocked {
-            reason: "Unschedulable".to_owned(),
-            message: format!("Unschedulable: {message}"),
-        });
-    }
-    let newest = facts.warnings.first()?;
-    Some(Blocked {
-        reason: newest.reason.clone(),
-        message: format!("{}: {}", newest.reason, newest.message),
-    })
-}
-
-fn ended(outcome: Outcome, end: Option<&ContainerStateTerminated>, now: Timestamp) -> Observation {
+fn ended(outcome: Outcome, started_at: Option<Timestamp>, finished_at: Timestamp) -> Observation {
     Observation::Ended(Box::new(Ended {
         outcome,
-        started_at: end.and_then(|e| e.started_at.as_ref()).map(|t| t.0),
-        finished_at: now,
+        started_at,
+        finished_at,
     }))
 }
 
-/// Whether a Job whose verdict is known still runs a minute later, kept alive by an injected sidecar: then it is to
-/// be deleted.
-pub fn lingers(job: &Job, finished_at: Timestamp, now: Timestamp) -> bool {
-    condition(job).is_none() && now.duration_since(finished_at) >= SignedDuration::from_secs(60)
+fn finished_at(container: &ContainerStateTerminated, now: Timestamp) -> Timestamp {
+    container.finished_at.as_ref().map_or(now, |time| time.0)
+}
+
+/// How a Job ended, by its own conditions.
+#[derive(Clone, Copy)]
+enum End<'a> {
+    Complete(Option<Timestamp>),
+    Failed {
+        reason: &'a str,
+        message: &'a str,
+        at: Option<Timestamp>,
+    },
+}
+
+impl End<'_> {
+    fn at(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Complete(at) | Self::Failed { at, .. } => at.unwrap_or(now),
+        }
+    }
+}
+
+/// The criteria and targets come before their conditions, and decide the same.
+fn end_of(job: &Job) -> Option<End<'_>> {
+    let conditions = job.status.as_ref()?.conditions.as_ref()?;
+    conditions
+        .iter()
+        .filter(|condition| condition.status == "True")
+        .find_map(|condition| {
+            let at = condition.last_transition_time.as_ref().map(|time| time.0);
+            match condition.type_.as_str() {
+                "Complete" | "SuccessCriteriaMet" => Some(End::Complete(at)),
+                "Failed" | "FailureTarget" => Some(End::Failed {
+                    reason: condition.reason.as_deref().unwrap_or("Failed"),
+                    message: condition.message.as_deref().unwrap_or_default(),
+                    at,
+                }),
+                _ => None,
+            }
+        })
+}
+
+/// Whether the pod's last state may still be on its way.
+fn still_coming(facts: &JobFacts, end: End) -> bool {
+    facts.now < after(end.at(facts.now), POD_GRACE_SECS) && end.at(facts.now) != facts.now
+}
+
+fn waiting_since(facts: &JobFacts, job: &Job) -> Timestamp {
+    let started = job.status.as_ref().and_then(|status| status.start_time.as_ref());
+    let started = started
+        .or(job.metadata.creation_timestamp.as_ref())
+        .map(|time| time.0);
+    started
+        .or(facts.recorded.recorded_at.as_ref().map(|time| time.0))
+        .unwrap_or(facts.now)
+}
+
+fn after(time: Timestamp, seconds: i64) -> Timestamp {
+    time.checked_add(jiff::SignedDuration::from_secs(seconds))
+        .unwrap_or(Timestamp::MAX)
 }

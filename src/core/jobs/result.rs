@@ -1,11 +1,19 @@
 //! What a Job's end means: from an exit code and a termination message to a result.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::api::common::Object;
+use super::{brief, tail};
+use crate::{
+    api::common::Object,
+    core::{definitions::nearest::hint, payload},
+};
 
 /// The longest termination message that a kubelet keeps, in bytes.
 pub const MESSAGE_MAX: usize = 4096;
+/// The most bytes of a message that are kept: it is shown in a status and an event.
+const SHOWN_MAX: usize = 500;
+const FIELDS: [&str; 3] = ["result", "message", "data"];
+const RESULTS: [&str; 3] = ["pass", "warning", "fail"];
 
 /// A result, the better ones first.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -35,7 +43,7 @@ impl Verdict {
 pub struct Outcome {
     /// Its result.
     pub verdict: Verdict,
-    /// Whether it could not do its work: v1's status `errored`. The verdict is `fail` then.
+    /// Whether it could not do its work, or said so with an exit code: v1's status `errored`. The verdict is `fail` then.
     pub errored: bool,
     /// Why it failed, in a word; empty otherwise.
     pub reason: String,
@@ -46,11 +54,13 @@ pub struct Outcome {
     /// The container's exit code, if there was one.
     pub exit_code: Option<i32>,
 }
+
 impl Outcome {
     /// `succeeded` or `errored`.
     pub fn status(&self) -> &'static str {
         if self.errored { "errored" } else { "succeeded" }
     }
+
     /// An end without a proper result.
     pub fn errored(reason: &str, message: impl Into<String>) -> Self {
         Self {
@@ -62,123 +72,378 @@ impl Outcome {
         }
     }
 }
-/// Reads the end of a container.
-///
-/// A message that is a JSON object may say `result`, `message` and `data`; any other message is text. A non-zero exit
-/// code is a failure whatever the message says. A message of exactly [`MESSAGE_MAX`] bytes that does not parse was cut:
-/// what it would have said is not known, so it is never a silent pass.
+
+/// Reads the end of a container. Its termination message may be a report,
+/// `{"result":"pass|warning|fail","message":"...","data":{...}}` (each field may be missing); otherwise it is text for
+/// people. A report that can't be read is never a pass; an exit code other than 0 is a failure whatever the report says.
 pub fn read(exit_code: i32, message: &str) -> Outcome {
-    let said = serde_json::from_str::<Value>(message)
-        .ok()
-        .and_then(|v| v.as_object().cloned());
-    let mut outcome = match said {
-        Some(said) => read_object(&said),
-        None if exit_code == 0 && message.len() == MESSAGE_MAX => Outcome::errored(
-            "MessageCut",
-            format!(
-                "the termination message has {MESSAGE_MAX} bytes and is no JSON: it was cut; write less, or a reference"
-            ),
-        ),
-        None => Outcome {
-            message: message.trim().to_owned(),
-            ..Outcome::default()
-        },
+    let report = Report::read(message);
+    let mut outcome = if exit_code == 0 {
+        succeeded(message, report)
+    } else {
+        failed(exit_code, message, report)
     };
     outcome.exit_code = Some(exit_code);
-    if exit_code != 0 {
-        outcome.verdict = Verdict::Fail;
-        if outcome.reason.is_empty() {
-            outcome.reason = "ExitCode".to_owned();
-        }
-    }
     outcome
 }
 
-fn read_object(said: &Object) -> Outcome {
-    let verdict = match said.get("result") {
-        None | Some(Value::Null) => Verdict::Pass,
-        Some(Value::String(word)) => match word.as_str() {
-            "pass" => Verdict::Pass,
-            "warning" => Verdict::Warning,
-            "fail" => Verdict::Fail,
-            other => {
-                return Outcome::errored(
-                    "UnknownResult",
-                    format!("the termination message says result {other:?}; write pass, warning or fail"),
-                );
-            }
+fn succeeded(message: &str, report: Result<Option<Report>, Unreadable>) -> Outcome {
+    match report {
+        Ok(Some(report)) => Outcome {
+            verdict: report.verdict,
+            reason: if report.verdict == Verdict::Fail {
+                "ReportedFail".to_owned()
+            } else {
+                String::new()
+            },
+            message: brief(&report.message, SHOWN_MAX),
+            data: report.data,
+            ..Outcome::default()
         },
-        Some(other) => {
-            return Outcome::errored(
-                "UnknownResult",
-                format!(
-                    "the termination message says result {other}; write \"pass\", \"warning\" or \"fail\""
-                ),
-            );
-        }
-    };
-    let data = match said.get("data") {
-        None | Some(Value::Null) => Object::new(),
-        Some(Value::Object(data)) => data.clone(),
-        Some(_) => {
-            return Outcome::errored(
-                "InvalidData",
-                "the termination message's data is not an object; write {\"name\": value}",
-            );
-        }
-    };
-    let message = said
-        .get("message")
-        .map(|m| m.as_str().map_or_else(|| m.to_string(), str::to_owned));
-    let reason = if verdict == Verdict::Fail { "Fail" } else { "" };
-    Outcome {
-        verdict,
-        message: message.unwrap_or_default(),
-        data,
-        reason: reason.to_owned(),
-        ..Outcome::default()
+        Ok(None) => Outcome {
+            message: brief(message, SHOWN_MAX),
+            ..Outcome::default()
+        },
+        Err(Unreadable { reason, problem }) => Outcome::errored(reason, problem),
     }
+}
+
+/// The message of a failed container may be the end of its log, so nothing is wrong with one that is no report.
+fn failed(exit_code: i32, message: &str, report: Result<Option<Report>, Unreadable>) -> Outcome {
+    let (said, data) = match report {
+        Ok(Some(report)) => (brief(&report.message, SHOWN_MAX), report.data),
+        _ => (tail(message, SHOWN_MAX), Object::new()),
+    };
+    let message = match said.as_str() {
+        "" => format!("exited with {exit_code}"),
+        said => format!("exited with {exit_code}: {said}"),
+    };
+    Outcome {
+        data,
+        ..Outcome::errored("ExitCode", message)
+    }
+}
+
+/// One outcome of several, in the order in which they ended: the worst result, errored if one is, the data of all merged.
+/// The reason and the exit code are those of the first of the worst, the message is of all that are as bad.
+pub fn aggregate(outcomes: &[Outcome]) -> Outcome {
+    let badness = |outcome: &Outcome| (outcome.errored, outcome.verdict);
+    let Some(worst) = outcomes.iter().map(badness).max() else {
+        return Outcome::default();
+    };
+    let as_bad = || outcomes.iter().filter(|outcome| badness(outcome) == worst);
+    let mut data = Object::new();
+    for outcome in outcomes {
+        payload::merge(&mut data, &outcome.data);
+    }
+    let messages: Vec<&str> = as_bad()
+        .map(|outcome| outcome.message.as_str())
+        .filter(|m| !m.is_empty())
+        .collect();
+    let first = as_bad().next();
+    Outcome {
+        verdict: worst.1,
+        errored: worst.0,
+        reason: first.map(|outcome| outcome.reason.clone()).unwrap_or_default(),
+        message: brief(&messages.join("; "), SHOWN_MAX),
+        data,
+        exit_code: first.and_then(|outcome| outcome.exit_code),
+    }
+}
+
+/// What v1's job executor adds for a task with the name `test`: when it ran, so that the evaluation after it looks at just
+/// that time. Nothing for other tasks.
+pub fn test_times(task: &str, start: jiff::Timestamp, end: jiff::Timestamp) -> Object {
+    if task != "test" {
+        return Object::new();
+    }
+    let times = json!({ "start": start.to_string(), "end": end.to_string() });
+    Object::from_iter([("test".to_owned(), times)])
+}
+
+#[derive(Debug, Default)]
+struct Report {
+    verdict: Verdict,
+    message: String,
+    data: Object,
+}
+
+struct Unreadable {
+    reason: &'static str,
+    problem: String,
+}
+
+impl Unreadable {
+    fn bad(problem: impl Into<String>) -> Self {
+        Self {
+            reason: "BadReport",
+            problem: problem.into(),
+        }
+    }
+}
+
+impl Report {
+    /// A report, if the message is one. Text that begins like an object was meant to be one: a kubelet also cuts below
+    /// 4096 bytes, when a pod has many containers.
+    fn read(message: &str) -> Result<Option<Self>, Unreadable> {
+        let text = message.trim();
+        match serde_json::from_str(text) {
+            Ok(Value::Object(fields)) => Self::from_fields(fields),
+            Ok(_) => Ok(None),
+            Err(_) if message.len() == MESSAGE_MAX => Err(Unreadable {
+                reason: "ReportCut",
+                problem: format!(
+                    "the termination message has {MESSAGE_MAX} bytes, so it was cut and its result is not known: write a shorter one"
+                ),
+            }),
+            Err(error) if text.starts_with('{') => Err(Unreadable::bad(format!(
+                "the termination message begins like a JSON object but is none ({error}), so its result is not known"
+            ))),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn from_fields(fields: Object) -> Result<Option<Self>, Unreadable> {
+        let known = |key: &String| FIELDS.contains(&key.as_str());
+        // An object without our fields, or a log line that just has a message, is text.
+        let is_report =
+            fields.contains_key("result") || fields.contains_key("data") || fields.keys().all(known);
+        if !is_report {
+            return Ok(None);
+        }
+        let mut report = Self::default();
+        for (key, value) in fields {
+            match (key.as_str(), value) {
+                ("result", Value::String(result)) => report.verdict = verdict(&result)?,
+                ("result", other) => return Err(unknown_result(&other.to_string())),
+                ("message", Value::String(message)) => report.message = message,
+                ("message" | "data", Value::Null) => {}
+                ("message", other) => report.message = other.to_string(),
+                ("data", Value::Object(data)) => report.data = data,
+                ("data", other) => {
+                    let other = brief(&other.to_string(), 50);
+                    return Err(Unreadable::bad(format!(
+                        "data in the termination message must be an object, not {other}"
+                    )));
+                }
+                (other, _) => {
+                    let hint = hint(other, FIELDS);
+                    return Err(Unreadable::bad(format!(
+                        "the termination message has an unknown field {other:?}{hint}"
+                    )));
+                }
+            }
+        }
+        Ok(Some(report))
+    }
+}
+
+fn verdict(result: &str) -> Result<Verdict, Unreadable> {
+    [Verdict::Pass, Verdict::Warning, Verdict::Fail]
+        .into_iter()
+        .find(|verdict| verdict.as_str() == result)
+        .ok_or_else(|| unknown_result(&format!("{result:?}")))
+}
+
+fn unknown_result(result: &str) -> Unreadable {
+    Unreadable::bad(format!(
+        "the termination message says result {}, use {}",
+        brief(result, 50),
+        RESULTS.join(", ")
+    ))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
 
     #[rstest]
-    #[case::nothing_said(0, "", "pass", false)]
-    #[case::text(0, "done", "pass", false)]
-    #[case::warning(0, r#"{"result":"warning","message":"slow"}"#, "warning", false)]
-    #[case::fail(0, r#"{"result":"fail"}"#, "fail", false)]
-    #[case::unknown_result(0, r#"{"result":"great"}"#, "fail", true)]
-    #[case::result_of_another_type(0, r#"{"result":1}"#, "fail", true)]
-    #[case::data_that_is_no_object(0, r#"{"data":[1]}"#, "fail", true)]
-    #[case::exit_code_wins(2, r#"{"result":"pass"}"#, "fail", false)]
-    #[case::exit_code(1, "no space left", "fail", false)]
-    fn ends(#[case] exit: i32, #[case] message: &str, #[case] verdict: &str, #[case] errored: bool) {
-        let outcome = read(exit, message);
-        assert_eq!((outcome.verdict.as_str(), outcome.errored), (verdict, errored));
-        assert_eq!(outcome.exit_code, Some(exit));
-    }
-
-    #[test]
-    fn data_and_message_are_taken() {
-        let outcome = read(0, r#"{"message":"scaled","data":{"replicas":3}}"#);
-        assert_eq!(outcome.message, "scaled");
-        assert_eq!(outcome.data["replicas"], 3);
-    }
-
-    #[test]
-    fn a_cut_message_is_never_a_silent_pass() {
-        let cut = format!("{{\"data\":{{\"text\":\"{}", "x".repeat(MESSAGE_MAX));
-        let outcome = read(0, &cut[..MESSAGE_MAX]);
-        assert!(outcome.errored);
-        assert_eq!(outcome.reason, "MessageCut");
+    #[case::nothing(0, "", Verdict::Pass, false, "")]
+    #[case::text(0, "scaled\n to 2\n", Verdict::Pass, false, "scaled to 2")]
+    #[case::warning(
+        0,
+        r#"{"result":"warning","message":"slow"}"#,
+        Verdict::Warning,
+        false,
+        "slow"
+    )]
+    #[case::reported_fail(
+        0,
+        r#" {"result":"fail","message":"3 errors"} "#,
+        Verdict::Fail,
+        false,
+        "3 errors"
+    )]
+    #[case::only_data(0, r#"{"data":{"uri":"x"}}"#, Verdict::Pass, false, "")]
+    #[case::foreign_object(
+        0,
+        r#"{"level":"info","message":"done"}"#,
+        Verdict::Pass,
+        false,
+        r#"{"level":"info","message":"done"}"#
+    )]
+    #[case::number(0, "42", Verdict::Pass, false, "42")]
+    #[case::unknown_result(
+        0,
+        r#"{"result":"ok"}"#,
+        Verdict::Fail,
+        true,
+        r#"the termination message says result "ok", use pass, warning, fail"#
+    )]
+    #[case::result_no_string(
+        0,
+        r#"{"result":true}"#,
+        Verdict::Fail,
+        true,
+        "the termination message says result true, use pass, warning, fail"
+    )]
+    #[case::data_no_object(
+        0,
+        r#"{"result":"pass","data":[1]}"#,
+        Verdict::Fail,
+        true,
+        "data in the termination message must be an object, not [1]"
+    )]
+    #[case::unknown_field(
+        0,
+        r#"{"result":"pass","mesage":"x"}"#,
+        Verdict::Fail,
+        true,
+        r#"the termination message has an unknown field "mesage"; did you mean "message"?"#
+    )]
+    #[case::fails(2, "", Verdict::Fail, true, "exited with 2")]
+    #[case::fails_with_text(
+        1,
+        "Error: no release\n",
+        Verdict::Fail,
+        true,
+        "exited with 1: Error: no release"
+    )]
+    #[case::exit_code_wins(
+        1,
+        r#"{"result":"pass","message":"all good"}"#,
+        Verdict::Fail,
+        true,
+        "exited with 1: all good"
+    )]
+    #[case::log_line(
+        1,
+        r#"{"level":"error","msg":"no"}"#,
+        Verdict::Fail,
+        true,
+        r#"exited with 1: {"level":"error","msg":"no"}"#
+    )]
+    fn an_end_means(
+        #[case] exit_code: i32,
+        #[case] text: &str,
+        #[case] verdict: Verdict,
+        #[case] errored: bool,
+        #[case] message: &str,
+    ) {
+        let outcome = read(exit_code, text);
         assert_eq!(
-            read(1, &cut[..MESSAGE_MAX]).reason,
-            "ExitCode",
-            "the tail of a log is text"
+            (outcome.verdict, outcome.errored, outcome.message.as_str()),
+            (verdict, errored, message)
         );
+        assert_eq!(outcome.exit_code, Some(exit_code));
+        assert_eq!(outcome.reason.is_empty(), verdict != Verdict::Fail);
+    }
+
+    #[test]
+    fn data_is_kept_also_of_a_failure() {
+        let report = r#"{"data":{"je-test":{"rate":1}}}"#;
+        for exit_code in [0, 1] {
+            assert_eq!(read(exit_code, report).data["je-test"], json!({"rate": 1}));
+        }
+    }
+
+    #[test]
+    fn a_report_that_was_cut_is_never_a_pass() {
+        let whole = format!(r#"{{"result":"fail","message":"{}"}}"#, "x".repeat(5000));
+        let cut = read(0, &whole[..MESSAGE_MAX]);
+        assert_eq!(
+            (cut.verdict, cut.errored, cut.reason.as_str()),
+            (Verdict::Fail, true, "ReportCut")
+        );
+        assert_eq!(read(0, &"x".repeat(MESSAGE_MAX)).reason, "ReportCut");
+        assert_eq!(read(0, &whole[..1024]).reason, "BadReport");
+        // On failure the message is the end of the log, and being long says nothing.
+        assert_eq!(read(3, &"x".repeat(MESSAGE_MAX)).reason, "ExitCode");
+    }
+
+    #[test]
+    fn a_report_of_exactly_the_limit_is_read() {
+        let frame = r#"{"result":"warning","message":""}"#.len();
+        let whole = format!(
+            r#"{{"result":"warning","message":"{}"}}"#,
+            "x".repeat(MESSAGE_MAX - frame)
+        );
+        assert_eq!(whole.len(), MESSAGE_MAX);
+        assert_eq!(read(0, &whole).verdict, Verdict::Warning);
+    }
+
+    #[test]
+    fn the_end_of_a_long_log_is_shown() {
+        let message = read(1, &format!("{} Error: the reason", "noise ".repeat(400))).message;
+        assert!(
+            message.starts_with("exited with 1: ...") && message.ends_with("Error: the reason"),
+            "{message}"
+        );
+        assert!(message.len() < 520);
+    }
+
+    #[rstest]
+    #[case(&["pass", "pass"], Verdict::Pass)]
+    #[case(&["warning", "pass"], Verdict::Warning)]
+    #[case(&["pass", "fail", "warning"], Verdict::Fail)]
+    #[case(&[], Verdict::Pass)]
+    fn the_worst_result_counts(#[case] results: &[&str], #[case] worst: Verdict) {
+        let outcomes: Vec<_> = results
+            .iter()
+            .map(|r| read(0, &format!(r#"{{"result":"{r}"}}"#)))
+            .collect();
+        assert_eq!(aggregate(&outcomes).verdict, worst);
+    }
+
+    #[test]
+    fn an_errored_one_makes_the_whole_errored() {
+        let outcomes = [
+            read(0, r#"{"result":"fail","message":"bad","data":{"a":1,"l":[1]}}"#),
+            read(7, "crashed"),
+            read(0, r#"{"data":{"a":2,"b":3,"l":[2]}}"#),
+        ];
+        let whole = aggregate(&outcomes);
+        assert_eq!(
+            (whole.verdict, whole.status(), whole.exit_code),
+            (Verdict::Fail, "errored", Some(7))
+        );
+        assert_eq!(
+            (whole.reason.as_str(), whole.message.as_str()),
+            ("ExitCode", "exited with 7: crashed")
+        );
+        assert_eq!(Value::Object(whole.data), json!({"a": 2, "b": 3, "l": [2]}));
+    }
+
+    #[test]
+    fn only_a_task_named_test_says_when_it_ran() {
+        let start = jiff::Timestamp::UNIX_EPOCH;
+        assert_eq!(test_times("je-test", start, start), Object::new());
+        let times = test_times("test", start, start);
+        assert_eq!(
+            times["test"],
+            json!({"start": "1970-01-01T00:00:00Z", "end": "1970-01-01T00:00:00Z"})
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_message_makes_it_panic_and_no_failure_passes(exit_code in any::<i32>(), text in r#"[{}:",a-z\PC\n ]{0,60}"#) {
+            let outcome = read(exit_code, &text);
+            prop_assert!(exit_code == 0 || outcome.verdict == Verdict::Fail);
+            prop_assert!(!outcome.errored || outcome.verdict == Verdict::Fail);
+        }
     }
 }

@@ -165,7 +165,10 @@ impl Machine<'_> {
             );
             self.tell(Note::normal("Started", text));
         } else {
-            self.tell(Note::normal("AttemptStarted", format!("attempt {number} starts")));
+            self.tell(Note::normal(
+                "AttemptStarted",
+                format!("attempt {number} starts"),
+            ));
         }
         Flow::Go
     }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     api::{
         Duration, Timestamp as ApiTime,
+        common::Object,
         execution::{JobStatus, TaskStatus},
         shipyard::Task,
     },
@@ -20,7 +21,7 @@ use crate::{
             build::{self, JobInput},
             matching::{self, Matched},
             observe::{self, Ended, JobFacts, Observation},
-            result::{Outcome, Verdict},
+            result::{self, Outcome, Verdict},
         },
         names::JobKey,
         note::Note,
@@ -119,12 +120,7 @@ impl Machine<'_> {
 
     /// The key that the recorded Job must carry.
     fn key(&self, index: usize, recorded: &JobStatus) -> String {
-        let configs = self
-            .s
-            .plan
-            .as_ref()
-            .map(|p| p.job_configs.as_slice())
-            .unwrap_or_default();
+        let configs = self.s.plan.as_ref().map(|p| p.job_configs.as_slice()).unwrap_or_default();
         let action = matching::recorded(configs, &recorded.config, recorded.action).map_or(0, |m| m.index);
         JobKey {
             execution_uid: self.execution.metadata.uid.as_deref().unwrap_or_default(),
@@ -173,16 +169,19 @@ impl Machine<'_> {
         }
         let job = self.facts.jobs.get(&recorded.name);
         let key = self.key(index, &recorded);
-        let seen = observe::observe(&JobFacts {
+        let facts = JobFacts {
             recorded: &recorded,
-            owner_uid: self.execution.metadata.uid.as_deref().unwrap_or_default(),
             key: &key,
             job,
             pods: &self.facts.pods,
             warnings: &self.facts.warnings,
             idempotent: spec.idempotent == Some(true),
             now: self.now,
-        });
+        };
+        let seen = observe::observe(&facts);
+        if let Some(at) = observe::look_again(&facts) {
+            self.look_again(at);
+        }
         if recorded.uid.is_none() {
             recorded.uid = job.and_then(|j| j.metadata.uid.clone());
         }
@@ -452,6 +451,7 @@ impl Machine<'_> {
             errored: counted.iter().any(|j| j.errored),
             reason: told.reason.clone(),
             message: clip(&message),
+            data: ran(&task),
             ..Outcome::default()
         };
         self.finish_task(index, outcome)
@@ -477,6 +477,16 @@ impl Machine<'_> {
             })
             .collect();
         self.first.extend(swept);
+    }
+}
+
+/// When the task's Jobs ran, where v1 says so.
+fn ran(task: &TaskStatus) -> Object {
+    let started = task.jobs.iter().filter_map(|j| j.started_at.as_ref()).map(|at| at.0).min();
+    let ended = task.jobs.iter().filter_map(|j| j.finished_at.as_ref()).map(|at| at.0).max();
+    match (started, ended) {
+        (Some(started), Some(ended)) => result::test_times(&task.name, started, ended),
+        _ => Object::new(),
     }
 }
 

@@ -179,13 +179,15 @@ impl Watch {
             self.over = true;
             return Step::Line(self.error(&refusal::expired(self.seen, state.store.rv)));
         }
+        let mut held_until = None;
         while let Some(change) = self.pending(&state) {
             let due = change.at + state.faults.watch_delay;
             if trouble.frozen_at.is_some_and(|at| change.rv > at) {
-                return Step::Wait(None);
+                break;
             }
             if due > Instant::now() {
-                return Step::Wait(Some(due));
+                held_until = Some(due);
+                break;
             }
             self.next += 1;
             self.seen = change.rv;
@@ -204,12 +206,12 @@ impl Watch {
             && Instant::now() >= at
         {
             self.bookmark = Some(Instant::now() + BOOKMARK_EVERY);
-            if trouble.frozen_at.is_none() && state.faults.watch_delay.is_zero() {
+            if trouble.frozen_at.is_none() && self.pending(&state).is_none() {
                 self.seen = state.store.rv;
             }
             return self.bookmark_line(&state, None).map_or(Step::End, Step::Line);
         }
-        Step::Wait(None)
+        Step::Wait(held_until)
     }
 
     fn pending(&self, state: &State) -> Option<Change> {
