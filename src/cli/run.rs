@@ -30,7 +30,9 @@ pub struct Args {
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let mut config = Config::infer().await.context("finding a cluster: set KUBECONFIG, or run in a pod")?;
+    let mut config = Config::infer()
+        .await
+        .context("finding a cluster: set KUBECONFIG, or run in a pod")?;
     config.connect_timeout = Some(Duration::from_secs(10));
     // Every request has a deadline of its own and is tried again by its reconciliation; hidden retries would only
     // prolong it.
@@ -44,10 +46,22 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         .with_context(|| format!("listening on {} for health checks", args.health_address))?;
     let health = tokio::spawn(server::serve(listener, is_ready, shutdown.clone()));
     let context = Context::new(client, Clock::System);
-    let options = Options { own_namespace: args.namespace, ready };
-    let ended = controllers::run(context, Arc::new(Prometheus::default()), &options, shutdown.clone()).await;
+    let options = Options {
+        own_namespace: args.namespace,
+        ready,
+    };
+    let ended = controllers::run(
+        context,
+        Arc::new(Prometheus::default()),
+        &options,
+        shutdown.clone(),
+    )
+    .await;
     shutdown.cancel();
-    health.await.context("the health server")?.context("the health server")?;
+    health
+        .await
+        .context("the health server")?
+        .context("the health server")?;
     Ok(ended?)
 }
 

@@ -30,13 +30,23 @@ pub fn render(run: &SequenceExecution, now: Timestamp, style: Style) -> String {
     let status = run.status.as_ref().unwrap_or(&empty);
     let spec = &run.spec;
     let took = span(status.started_at.as_ref(), status.finished_at.as_ref(), now);
-    let phase = if status.phase.is_empty() { "Pending" } else { &status.phase };
+    let phase = if status.phase.is_empty() {
+        "Pending"
+    } else {
+        &status.phase
+    };
     let mut out = String::new();
     line(
         &mut out,
         style,
         &[
-            (BOLD, &format!("{}/{}/{} {}", spec.project, spec.stage, spec.service, spec.sequence)),
+            (
+                BOLD,
+                &format!(
+                    "{}/{}/{} {}",
+                    spec.project, spec.stage, spec.service, spec.sequence
+                ),
+            ),
             (phase_colour(phase), &format!("  {phase}")),
             (DIM, &format!("  {took}")),
         ],
@@ -52,30 +62,71 @@ pub fn render(run: &SequenceExecution, now: Timestamp, style: Style) -> String {
     if let Some(at) = waits {
         let left = seconds(at.0.duration_since(now).as_secs().max(0));
         let number = status.attempt.unwrap_or(0) + 1;
-        line(&mut out, style, &[(DIM, &format!("└─ attempt {number} starts in {left}"))]);
+        line(
+            &mut out,
+            style,
+            &[(DIM, &format!("└─ attempt {number} starts in {left}"))],
+        );
     }
-    let message = if status.message.is_empty() { "waits for the operator" } else { &status.message };
-    line(&mut out, style, &[(phase_colour(phase), &format!("{phase}: {message}"))]);
+    let message = if status.message.is_empty() {
+        "waits for the operator"
+    } else {
+        &status.message
+    };
+    line(
+        &mut out,
+        style,
+        &[(phase_colour(phase), &format!("{phase}: {message}"))],
+    );
     out
 }
 
 fn attempt_lines(out: &mut String, attempt: &AttemptStatus, last: bool, now: Timestamp, style: Style) {
-    let (branch, stem) = if last { ("└─", "  ") } else { ("├─", "│ ") };
+    let (branch, stem) = if last {
+        ("└─", "  ")
+    } else {
+        ("├─", "│ ")
+    };
     let result = attempt.result.as_deref().unwrap_or("");
-    let score = attempt.score.map(|s| format!("  score {}", number(s))).unwrap_or_default();
+    let score = attempt
+        .score
+        .map(|s| format!("  score {}", number(s)))
+        .unwrap_or_default();
     line(
         out,
         style,
         &[
-            ("", &format!("{branch} attempt {}  {:<20}", attempt.number, attempt.action.as_deref().unwrap_or(""))),
+            (
+                "",
+                &format!(
+                    "{branch} attempt {}  {:<20}",
+                    attempt.number,
+                    attempt.action.as_deref().unwrap_or("")
+                ),
+            ),
             (result_colour(result), &format!("  {result}")),
             ("", &score),
-            (DIM, &format!("  {}", span(attempt.started_at.as_ref(), attempt.finished_at.as_ref(), now))),
+            (
+                DIM,
+                &format!(
+                    "  {}",
+                    span(attempt.started_at.as_ref(), attempt.finished_at.as_ref(), now)
+                ),
+            ),
         ],
     );
-    let widest = attempt.tasks.iter().map(|t| t.name.chars().count()).max().unwrap_or(0);
+    let widest = attempt
+        .tasks
+        .iter()
+        .map(|t| t.name.chars().count())
+        .max()
+        .unwrap_or(0);
     for (index, task) in attempt.tasks.iter().enumerate() {
-        let twig = if index + 1 == attempt.tasks.len() { "└─" } else { "├─" };
+        let twig = if index + 1 == attempt.tasks.len() {
+            "└─"
+        } else {
+            "├─"
+        };
         let (mark, colour) = mark(task);
         line(
             out,
@@ -110,7 +161,12 @@ fn detail(task: &TaskStatus, now: Timestamp) -> String {
         let left = seconds(until.0.duration_since(now).as_secs());
         return format!("waits {left} more");
     }
-    let job = task.jobs.iter().rev().find(|j| !j.name.is_empty()).map(|j| format!("Job {}", j.name));
+    let job = task
+        .jobs
+        .iter()
+        .rev()
+        .find(|j| !j.name.is_empty())
+        .map(|j| format!("Job {}", j.name));
     match (&job, task.message.is_empty(), task.state.as_str()) {
         (_, false, _) => task.message.clone(),
         (Some(job), true, "Starting") => format!("{job} starts"),
@@ -234,7 +290,14 @@ mod tests {
     fn lines_are_cut_at_the_terminals_width_and_never_carry_control_characters() {
         let mut run = run();
         run.status.as_mut().unwrap().message = "\x1b[31mred\nnext".into();
-        let drawn = render(&run, Timestamp::now(), Style { colour: false, width: 40 });
+        let drawn = render(
+            &run,
+            Timestamp::now(),
+            Style {
+                colour: false,
+                width: 40,
+            },
+        );
         assert!(drawn.lines().all(|l| l.chars().count() <= 40), "{drawn}");
         assert!(!drawn.contains('\x1b'), "{drawn}");
     }

@@ -32,17 +32,25 @@ pub struct Args {
 
 /// Watches until the run ends, and says whether it ended well.
 pub async fn run(args: Args) -> anyhow::Result<bool> {
-    let client = Client::try_default().await.context("finding a cluster: set KUBECONFIG")?;
-    let namespace = args.namespace.unwrap_or_else(|| client.default_namespace().to_owned());
+    let client = Client::try_default()
+        .await
+        .context("finding a cluster: set KUBECONFIG")?;
+    let namespace = args
+        .namespace
+        .unwrap_or_else(|| client.default_namespace().to_owned());
     let watched = tokio::time::timeout(args.timeout.0, watch(&client, &namespace, &args.name)).await;
     watched.with_context(|| format!("the run did not end within {}", args.timeout))?
 }
 
 async fn watch(client: &Client, namespace: &str, name: &str) -> anyhow::Result<bool> {
     let name = match name.split_once('/') {
-        Some(("pe" | "problemevent" | "problemevents", problem)) => newest_run(client, namespace, problem).await?,
+        Some(("pe" | "problemevent" | "problemevents", problem)) => {
+            newest_run(client, namespace, problem).await?
+        }
         Some(("se" | "sequenceexecution" | "sequenceexecutions", run)) => run.to_owned(),
-        Some((kind, _)) => bail!("{kind:?} is not a kind that can be watched: name a run (se/NAME) or a problem (pe/NAME)"),
+        Some((kind, _)) => {
+            bail!("{kind:?} is not a kind that can be watched: name a run (se/NAME) or a problem (pe/NAME)")
+        }
         None => name.to_owned(),
     };
     let api = Api::<SequenceExecution>::namespaced(client.clone(), namespace);
@@ -93,7 +101,9 @@ async fn newest_run(client: &Client, namespace: &str, problem: &str) -> anyhow::
                 }
             }
             watcher::Event::InitDone if !seen => {
-                bail!("there is no ProblemEvent {problem} in namespace {namespace}: see kubectl get problemevents -n {namespace}")
+                bail!(
+                    "there is no ProblemEvent {problem} in namespace {namespace}: see kubectl get problemevents -n {namespace}"
+                )
             }
             _ => {}
         }
@@ -113,8 +123,16 @@ impl Screen {
     fn new() -> Self {
         let live = std::io::stdout().is_terminal();
         let colour = live && std::env::var_os("NO_COLOR").is_none();
-        let width = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(if live { 120 } else { 0 });
-        Self { live, style: Style { colour, width }, lines: 0, told: vec![] }
+        let width = std::env::var("COLUMNS")
+            .ok()
+            .and_then(|c| c.parse().ok())
+            .unwrap_or(if live { 120 } else { 0 });
+        Self {
+            live,
+            style: Style { colour, width },
+            lines: 0,
+            told: vec![],
+        }
     }
 
     fn show(&mut self, run: &SequenceExecution) {
@@ -141,7 +159,12 @@ impl Screen {
     fn news(&mut self, run: &SequenceExecution) -> Vec<String> {
         let status = run.status.clone().unwrap_or_default();
         let now = Timestamp::now();
-        let line = format!("{now:.0}  {}  {:<10} {}", run.name_any(), status.phase, status.message);
+        let line = format!(
+            "{now:.0}  {}  {:<10} {}",
+            run.name_any(),
+            status.phase,
+            status.message
+        );
         let key = format!("{} {}", status.phase, status.message);
         if self.told.last() == Some(&key) {
             return vec![];

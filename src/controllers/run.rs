@@ -54,7 +54,11 @@ pub async fn run(
     };
 
     let mut parts = JoinSet::new();
-    spawn(&mut parts, "readiness", announce(reader.clone(), options.ready.clone()));
+    spawn(
+        &mut parts,
+        "readiness",
+        announce(reader.clone(), options.ready.clone()),
+    );
     let token = || shutdown.clone().cancelled_owned();
     spawn(&mut parts, "the watch of definitions", definition_watches);
     let lifted = wake_runs.clone();

@@ -104,6 +104,8 @@ where
 
 /// The first `max` bytes, at a character's end.
 fn cut(text: &str, max: usize) -> &str {
-    let end = (0..=max.min(text.len())).rev().find(|i| text.is_char_boundary(*i));
+    let end = (0..=max.min(text.len()))
+        .rev()
+        .find(|i| text.is_char_boundary(*i));
     &text[..end.unwrap_or(0)]
 }

@@ -13,6 +13,7 @@ use crate::{
         Shipyard,
         evaluation::IndicatorQuery,
         execution::PinnedJobConfig,
+        jobconfig::JobAction,
         shipyard::{Sequence, Stage, Task},
     },
     core::place::Place,
@@ -165,7 +166,6 @@ fn only_provider(providers: &[Arc<MetricsProvider>]) -> String {
 /// ones (which add up) the older first. Of each only the actions with an event of one of the tasks. `keys` is left
 /// empty.
 pub fn job_configs(list: &[Arc<JobConfig>], place: &Place, task_names: &[&str]) -> Vec<PinnedJobConfig> {
-    let events: Vec<String> = task_names.iter().map(|task| triggered(task)).collect();
     applying(list, place)
         .into_iter()
         .filter(|(_, config)| config.mistakes().is_empty())
@@ -174,12 +174,7 @@ pub fn job_configs(list: &[Arc<JobConfig>], place: &Place, task_names: &[&str]) 
                 .spec
                 .actions
                 .iter()
-                .filter(|action| {
-                    action
-                        .events
-                        .iter()
-                        .any(|f| events.iter().any(|e| fits(&f.name, e)))
-                })
+                .filter(|action| task_names.iter().any(|task| may_answer(action, task)))
                 .cloned()
                 .collect();
             (!actions.is_empty()).then(|| PinnedJobConfig {
@@ -215,6 +210,12 @@ pub fn fits(pattern: &str, event: &str) -> bool {
         }
     }
     left.len() >= tail.len() && left.ends_with(tail)
+}
+
+/// Whether an action could answer the task, by the name of its events alone: what is worth pinning.
+fn may_answer(action: &JobAction, task: &str) -> bool {
+    let event = triggered(task);
+    action.events.iter().any(|filter| fits(&filter.name, &event))
 }
 
 /// How specific a scope is, if it covers the place: 0 project, 1 stage, 2 service without a stage, 3 service.

@@ -165,10 +165,7 @@ impl Machine<'_> {
             );
             self.tell(Note::normal("Started", text));
         } else {
-            self.tell(Note::normal(
-                "AttemptStarted",
-                format!("attempt {number} starts"),
-            ));
+            self.tell(Note::normal("AttemptStarted", format!("attempt {number} starts")));
         }
         Flow::Go
     }

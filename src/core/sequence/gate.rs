@@ -119,7 +119,10 @@ impl Machine<'_> {
             .and_then(|d| d.get("deploymentNames"))
             .and_then(|names| text(names.get(0)))
             .or_else(|| spec.labels.get("deployment").cloned());
-        let grace = payload.get(EVALUATION).and_then(|e| text(e.get("grace"))).and_then(|g| g.parse().ok());
+        let grace = payload
+            .get(EVALUATION)
+            .and_then(|e| text(e.get("grace")))
+            .and_then(|g| g.parse().ok());
         let gate = plan.gate.clone().unwrap_or_default();
         Some(evaluation::new_evaluation(evaluation::Request {
             namespace: self.execution.metadata.namespace.as_deref().unwrap_or_default(),
@@ -190,7 +193,9 @@ impl Machine<'_> {
             Reading::Inconclusive { worth_retrying: true } => {
                 self.could_not_measure(index, asked, &verdict.reason, &verdict.message)
             }
-            Reading::Inconclusive { worth_retrying: false } => {
+            Reading::Inconclusive {
+                worth_retrying: false,
+            } => {
                 self.finish(phases::INCONCLUSIVE, &verdict.reason, &verdict.message);
                 Flow::Rest
             }
@@ -209,7 +214,8 @@ impl Machine<'_> {
     /// Until when a verdict is waited for.
     fn patience(&self, asked: &EvaluationTask) -> Timestamp {
         let end = asked.window.as_ref().map_or(self.now, |w| w.end.0);
-        end.checked_add(defaults::VERDICT.signed()).unwrap_or(Timestamp::MAX)
+        end.checked_add(defaults::VERDICT.signed())
+            .unwrap_or(Timestamp::MAX)
     }
 
     fn take_verdict(

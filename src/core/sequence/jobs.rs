@@ -120,7 +120,12 @@ impl Machine<'_> {
 
     /// The key that the recorded Job must carry.
     fn key(&self, index: usize, recorded: &JobStatus) -> String {
-        let configs = self.s.plan.as_ref().map(|p| p.job_configs.as_slice()).unwrap_or_default();
+        let configs = self
+            .s
+            .plan
+            .as_ref()
+            .map(|p| p.job_configs.as_slice())
+            .unwrap_or_default();
         let action = matching::recorded(configs, &recorded.config, recorded.action).map_or(0, |m| m.index);
         JobKey {
             execution_uid: self.execution.metadata.uid.as_deref().unwrap_or_default(),

@@ -165,10 +165,7 @@ impl Machine<'_> {
         if let Some(since) = self.s.paused_at.take() {
             let seconds = self.now.duration_since(since.0).as_secs().max(0);
             self.s.paused_seconds = Some(self.s.paused_seconds.unwrap_or(0) + seconds);
-            self.tell(Note::normal(
-                "Resumed",
-                format!("goes on after {seconds}s"),
-            ));
+            self.tell(Note::normal("Resumed", format!("goes on after {seconds}s")));
         }
     }
 

@@ -8,10 +8,9 @@ use serde_json::json;
 use super::*;
 use crate::{
     api::{
-        Condition, condition_is,
+        Condition, ShipyardSpec, condition_is,
         execution::{Control, Desired},
         shipyard::Shipyard,
-        ShipyardSpec,
     },
     core::labels,
 };
@@ -51,7 +50,10 @@ fn sequence(retry_after: &str) -> Sequence {
 }
 
 fn remediation(actions: &[&str]) -> Remediation {
-    let actions: Vec<_> = actions.iter().map(|a| json!({"action": a, "value": "2"})).collect();
+    let actions: Vec<_> = actions
+        .iter()
+        .map(|a| json!({"action": a, "value": "2"}))
+        .collect();
     serde_json::from_value(json!({
         "metadata": {"name": "rem", "namespace": "shop"},
         "spec": {"project": "shop", "remediations": [{"problemType": "slow", "actionsOnOpen": actions}]},
@@ -117,13 +119,17 @@ impl World {
         let mut facts = self.facts.clone();
         facts.jobs.clone_from(&self.jobs);
         facts.pods.clone_from(&self.pods);
-        facts.evaluation = self.evaluation.clone().filter(|e| e.metadata.name == needs.evaluation);
+        facts.evaluation = self
+            .evaluation
+            .clone()
+            .filter(|e| e.metadata.name == needs.evaluation);
         let decision = step(&self.run, &facts, self.now);
         if self.run.status.as_ref() != Some(&decision.status) {
             self.writes += 1;
         }
         self.run.status = Some(decision.status.clone());
-        self.told.extend(decision.notes.iter().map(|n| format!("{}: {}", n.reason, n.text)));
+        self.told
+            .extend(decision.notes.iter().map(|n| format!("{}: {}", n.reason, n.text)));
         for effect in decision.first.iter().chain(&decision.then) {
             match effect {
                 Effect::CreateJob(job) => self.play(job.as_ref().clone()),
@@ -141,7 +147,9 @@ impl World {
         let uid = format!("uid-{name}");
         job.metadata.uid = Some(uid.clone());
         let task = job.metadata.labels.as_ref().unwrap()[labels::TASK].clone();
-        let attempt = job.metadata.labels.as_ref().unwrap()[labels::ATTEMPT].parse().unwrap();
+        let attempt = job.metadata.labels.as_ref().unwrap()[labels::ATTEMPT]
+            .parse()
+            .unwrap();
         let code = (self.script)(&task, attempt);
         self.jobs.insert(name.clone(), job.clone());
         if code < 0 {
@@ -166,8 +174,12 @@ impl World {
     fn judge(&mut self, mut evaluation: Evaluation) {
         let attempt = evaluation.spec.attempt.unwrap();
         let status = match (self.gate)(attempt) {
-            Some(result) => json!({"phase": "Succeeded", "done": true, "result": result, "score": 50.0, "message": result}),
-            None => json!({"phase": "Inconclusive", "done": true, "reason": "ProviderUnavailable", "message": "down"}),
+            Some(result) => {
+                json!({"phase": "Succeeded", "done": true, "result": result, "score": 50.0, "message": result})
+            }
+            None => {
+                json!({"phase": "Inconclusive", "done": true, "reason": "ProviderUnavailable", "message": "down"})
+            }
         };
         evaluation.status = Some(serde_json::from_value(status).unwrap());
         self.evaluation = Some(evaluation);
@@ -208,11 +220,26 @@ fn one_action_heals() {
     assert_eq!((end.phase.as_str(), end.reason.as_str()), ("Succeeded", "Healed"));
     assert_eq!(world.created.len(), 2, "one Job for the action, one for the test");
     assert_eq!(end.attempts[0].action.as_deref(), Some("scale"));
-    let states: Vec<_> = end.attempts[0].tasks.iter().map(|t| (t.name.as_str(), t.state.as_str())).collect();
-    assert_eq!(states, [("get-action", "Done"), ("action", "Done"), ("je-test", "Done"), ("evaluation", "Done")]);
+    let states: Vec<_> = end.attempts[0]
+        .tasks
+        .iter()
+        .map(|t| (t.name.as_str(), t.state.as_str()))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            ("get-action", "Done"),
+            ("action", "Done"),
+            ("je-test", "Done"),
+            ("evaluation", "Done")
+        ]
+    );
     assert!(condition_is(&end.conditions, "Succeeded", "True"));
     assert!(condition_is(&end.conditions, "Ready", "True"));
-    assert!(!end.conditions.iter().any(|c| c.type_ == "Reconciling"), "gone when all is well");
+    assert!(
+        !end.conditions.iter().any(|c| c.type_ == "Reconciling"),
+        "gone when all is well"
+    );
     assert!(world.writes <= 5, "{} status writes", world.writes);
     assert!(end.plan.unwrap().sequence.is_none(), "bodies do not stay");
 }
@@ -224,7 +251,11 @@ fn the_gate_looks_only_at_what_came_after_the_action() {
     let task = &end.attempts[0].tasks[3];
     let window = task.evaluation.as_ref().unwrap().window.as_ref().unwrap();
     assert_eq!(Some(&window.start), end.attempts[0].tasks[1].finished_at.as_ref());
-    assert_eq!(window.end.0.duration_since(window.start.0).as_secs(), 60, "never shorter than a minute");
+    assert_eq!(
+        window.end.0.duration_since(window.start.0).as_secs(),
+        60,
+        "never shorter than a minute"
+    );
 }
 
 #[test]
@@ -236,7 +267,12 @@ fn the_second_action_is_tried_after_two_minutes() {
     let actions: Vec<_> = end.attempts.iter().map(|a| a.action.clone().unwrap()).collect();
     assert_eq!(actions, ["scale", "restart"]);
     let (first, second) = (&end.attempts[0], &end.attempts[1]);
-    let waited = second.started_at.as_ref().unwrap().0.duration_since(first.finished_at.as_ref().unwrap().0);
+    let waited = second
+        .started_at
+        .as_ref()
+        .unwrap()
+        .0
+        .duration_since(first.finished_at.as_ref().unwrap().0);
     assert_eq!(waited.as_secs(), 120);
 }
 
@@ -244,15 +280,27 @@ fn the_second_action_is_tried_after_two_minutes() {
 fn every_action_is_tried_once_then_it_is_exhausted_at_once() {
     let mut world = World::new(&["a", "b", "c"], all_well, |_| Some("fail"));
     let end = world.play_out();
-    assert_eq!((end.phase.as_str(), end.reason.as_str()), ("Exhausted", "NoActionLeft"));
+    assert_eq!(
+        (end.phase.as_str(), end.reason.as_str()),
+        ("Exhausted", "NoActionLeft")
+    );
     let actions: Vec<_> = end.attempts.iter().map(|a| a.action.clone()).collect();
-    assert_eq!(actions, [Some("a".into()), Some("b".into()), Some("c".into()), None]);
+    assert_eq!(
+        actions,
+        [Some("a".into()), Some("b".into()), Some("c".into()), None]
+    );
     assert_eq!(end.attempt, Some(4));
     let last = &end.attempts[3];
-    assert_eq!(last.started_at, end.attempts[2].finished_at, "nobody waits before somebody is paged");
+    assert_eq!(
+        last.started_at, end.attempts[2].finished_at,
+        "nobody waits before somebody is paged"
+    );
     assert_eq!(last.tasks.len(), 1);
     assert!(condition_is(&end.conditions, "Succeeded", "False"));
-    assert!(condition_is(&end.conditions, "Ready", "True"), "a failed gate is a result, not a broken object");
+    assert!(
+        condition_is(&end.conditions, "Ready", "True"),
+        "a failed gate is a result, not a broken object"
+    );
 }
 
 #[test]
@@ -262,7 +310,10 @@ fn a_failed_action_escalates() {
     let end = world.play_out();
     assert_eq!(end.phase, "Succeeded");
     assert_eq!(end.attempts[0].tasks[1].result.as_deref(), Some("fail"));
-    assert_eq!(end.attempts[0].tasks[2].state, "Pending", "the test was not reached");
+    assert_eq!(
+        end.attempts[0].tasks[2].state, "Pending",
+        "the test was not reached"
+    );
     assert_eq!(end.attempts[1].action.as_deref(), Some("b"));
 }
 
@@ -270,7 +321,9 @@ fn a_failed_action_escalates() {
 fn with_stop_a_failed_action_ends_the_run() {
     let script: Script = |task, _| i32::from(task == "action");
     let mut world = World::new(&["a", "b"], script, |_| Some("pass"));
-    let Some(Ok(definitions)) = &mut world.facts.run else { panic!() };
+    let Some(Ok(definitions)) = &mut world.facts.run else {
+        panic!()
+    };
     definitions.remediation.as_mut().unwrap().spec.on_action_failure =
         crate::api::remediation::OnActionFailure::Stop;
     let end = world.play_out();
@@ -282,17 +335,33 @@ fn with_stop_a_failed_action_ends_the_run() {
 fn could_not_measure_is_not_still_sick() {
     let mut world = World::new(&["a", "b"], all_well, |_| None);
     let end = world.play_out();
-    assert_eq!((end.phase.as_str(), end.reason.as_str()), ("Inconclusive", "ProviderUnavailable"));
+    assert_eq!(
+        (end.phase.as_str(), end.reason.as_str()),
+        ("Inconclusive", "ProviderUnavailable")
+    );
     assert_eq!(world.created.len(), 2, "no further action is tried");
     assert_eq!(end.attempts.len(), 1);
-    let took = end.finished_at.unwrap().0.duration_since(end.started_at.unwrap().0).as_secs();
-    assert!((1800..2100).contains(&took), "gives up after half an hour, not {took}s");
+    let took = end
+        .finished_at
+        .unwrap()
+        .0
+        .duration_since(end.started_at.unwrap().0)
+        .as_secs();
+    assert!(
+        (1800..2100).contains(&took),
+        "gives up after half an hour, not {took}s"
+    );
 }
 
 #[test]
 fn measuring_again_after_an_outage_goes_on_without_another_action() {
     let mut world = World::new(&["a", "b"], all_well, |_| None);
-    while world.status_or_default().attempts.first().is_none_or(|a| a.tasks[3].reason.is_empty()) {
+    while world
+        .status_or_default()
+        .attempts
+        .first()
+        .is_none_or(|a| a.tasks[3].reason.is_empty())
+    {
         let decision = world.turn();
         if decision.then.is_empty() {
             world.now = decision.again.unwrap_or(world.now).max(world.now);
@@ -335,10 +404,16 @@ fn a_pause_takes_effect_after_the_current_task_and_gives_the_place_up() {
     assert_eq!(decision.status.phase, "Paused");
     assert_eq!(decision.status.attempts[0].tasks[1].state, "Done");
     assert!(!decision.wants_place);
-    world.now = world.now.checked_add(jiff::SignedDuration::from_hours(30)).unwrap();
+    world.now = world
+        .now
+        .checked_add(jiff::SignedDuration::from_hours(30))
+        .unwrap();
     world.ask(Desired::Run);
     let end = world.play_out();
-    assert_eq!(end.phase, "Succeeded", "a pause does not count against the deadline of 24h");
+    assert_eq!(
+        end.phase, "Succeeded",
+        "a pause does not count against the deadline of 24h"
+    );
 }
 
 #[test]
@@ -349,7 +424,10 @@ fn a_pause_of_more_than_a_week_is_an_abort() {
     assert_eq!(again.duration_since(world.now).as_hours(), 7 * 24);
     world.now = again;
     let end = world.turn().status;
-    assert_eq!((end.phase.as_str(), end.reason.as_str()), ("Aborted", "PausedTooLong"));
+    assert_eq!(
+        (end.phase.as_str(), end.reason.as_str()),
+        ("Aborted", "PausedTooLong")
+    );
 }
 
 #[test]
@@ -359,7 +437,11 @@ fn a_hold_lets_the_running_job_end_and_starts_nothing_new() {
     world.facts.hold = Some("ConfigMap coxswain-system/coxswain-hold: freeze".into());
     let decision = world.turn();
     assert_eq!(decision.status.phase, "Held");
-    assert!(decision.status.message.contains("freeze"), "{}", decision.status.message);
+    assert!(
+        decision.status.message.contains("freeze"),
+        "{}",
+        decision.status.message
+    );
     assert_eq!(world.created.len(), 1);
     world.facts.hold = None;
     assert_eq!(world.play_out().phase, "Succeeded");
@@ -368,7 +450,9 @@ fn a_hold_lets_the_running_job_end_and_starts_nothing_new() {
 #[test]
 fn resolved_while_queued_means_no_job_at_all() {
     let mut world = World::new(&["a"], all_well, |_| Some("pass"));
-    world.facts.grant = Some(Grant::Queued { behind: "other".into() });
+    world.facts.grant = Some(Grant::Queued {
+        behind: "other".into(),
+    });
     assert_eq!(world.turn().status.phase, "Queued");
     world.facts.resolved = true;
     let end = world.turn().status;
@@ -389,7 +473,10 @@ fn resolved_while_running_stops_before_the_next_action() {
 #[test]
 fn a_run_that_waited_for_an_hour_expires() {
     let mut world = World::new(&["a"], all_well, |_| Some("pass"));
-    world.now = world.now.checked_add(jiff::SignedDuration::from_secs(3601)).unwrap();
+    world.now = world
+        .now
+        .checked_add(jiff::SignedDuration::from_secs(3601))
+        .unwrap();
     let end = world.turn().status;
     assert_eq!(end.phase, "Expired");
     assert!(world.created.is_empty());
@@ -400,7 +487,10 @@ fn the_budget_counts_other_runs_too() {
     let mut world = World::new(&["a"], all_well, |_| Some("pass"));
     world.facts.history.actions = vec![world.now; 6];
     let end = world.turn().status;
-    assert_eq!((end.phase.as_str(), end.reason.as_str()), ("Exhausted", "BudgetSpent"));
+    assert_eq!(
+        (end.phase.as_str(), end.reason.as_str()),
+        ("Exhausted", "BudgetSpent")
+    );
     assert!(world.created.is_empty());
 }
 
@@ -409,7 +499,10 @@ fn a_service_is_left_alone_for_a_while_after_a_run() {
     let mut world = World::new(&["a"], all_well, |_| Some("pass"));
     world.facts.history.last = Some((world.now, "earlier".into()));
     let decision = world.turn();
-    assert_eq!((decision.status.phase.as_str(), decision.status.reason.as_str()), ("Waiting", "Cooldown"));
+    assert_eq!(
+        (decision.status.phase.as_str(), decision.status.reason.as_str()),
+        ("Waiting", "Cooldown")
+    );
     assert_eq!(decision.again.unwrap().duration_since(world.now).as_secs(), 300);
     assert!(!decision.wants_place);
 }
@@ -417,7 +510,9 @@ fn a_service_is_left_alone_for_a_while_after_a_run() {
 #[test]
 fn observe_decides_and_evaluates_but_creates_no_job() {
     let mut world = World::new(&["a"], all_well, |_| Some("pass"));
-    let Some(Ok(definitions)) = &mut world.facts.run else { panic!() };
+    let Some(Ok(definitions)) = &mut world.facts.run else {
+        panic!()
+    };
     definitions.remediation.as_mut().unwrap().spec.mode = crate::api::remediation::Mode::Observe;
     let end = world.play_out();
     assert!(world.created.is_empty());
@@ -428,7 +523,10 @@ fn observe_decides_and_evaluates_but_creates_no_job() {
 #[test]
 fn bad_references_end_stalled() {
     let mut world = World::new(&["a"], all_well, |_| Some("pass"));
-    world.facts.run = Some(Err(Missing { reason: "StageNotFound", message: "no stage \"prod\"".into() }));
+    world.facts.run = Some(Err(Missing {
+        reason: "StageNotFound",
+        message: "no stage \"prod\"".into(),
+    }));
     let end = world.turn().status;
     assert_eq!(end.phase, "Failed");
     assert!(condition_is(&end.conditions, "Stalled", "True"));
@@ -438,11 +536,24 @@ fn bad_references_end_stalled() {
 #[test]
 fn nobody_answers_a_task() {
     let mut world = World::new(&["a"], all_well, |_| Some("pass"));
-    world.facts.attempt.as_mut().unwrap().job_configs[0].actions.remove(1);
+    world.facts.attempt.as_mut().unwrap().job_configs[0]
+        .actions
+        .remove(1);
     let end = world.play_out();
-    let task = end.attempts[0].tasks.iter().find(|t| t.name == "je-test").unwrap();
-    assert_eq!((task.status.as_deref(), task.reason.as_str()), (Some("errored"), "NoExecutor"));
-    assert!(task.message.contains("sh.keptn.event.je-test.triggered"), "{}", task.message);
+    let task = end.attempts[0]
+        .tasks
+        .iter()
+        .find(|t| t.name == "je-test")
+        .unwrap();
+    assert_eq!(
+        (task.status.as_deref(), task.reason.as_str()),
+        (Some("errored"), "NoExecutor")
+    );
+    assert!(
+        task.message.contains("sh.keptn.event.je-test.triggered"),
+        "{}",
+        task.message
+    );
 }
 
 #[test]
@@ -467,7 +578,10 @@ fn a_crash_before_the_create_is_made_good_and_a_late_one_is_lost() {
     world.turn();
     assert_eq!(world.created, [first], "the same Job again");
     world.jobs.clear();
-    world.now = world.now.checked_add(jiff::SignedDuration::from_secs(301)).unwrap();
+    world.now = world
+        .now
+        .checked_add(jiff::SignedDuration::from_secs(301))
+        .unwrap();
     world.turn();
     assert_eq!(world.status().attempts[0].tasks[1].state, "Lost");
 }
