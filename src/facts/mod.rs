@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod execution;
+pub mod filled;
 pub mod guarded;
 pub mod holds;
 pub mod metrics;

@@ -1,0 +1,30 @@
+//! Waiting for a cache's first list.
+
+use std::{hash::Hash, time::Duration};
+
+use kube::runtime::reflector::{Lookup, Store};
+use tokio::time::timeout;
+
+/// How often a cache that is being filled is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A watch has ended for good: the operator is stopping.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the objects are no longer watched, because the operator is stopping")]
+pub struct Stopped;
+
+/// Waits until the store has been listed once. Until then nothing may be concluded from an object's absence.
+///
+/// Use this and not the store's own `wait_until_ready`: of several tasks that wait for one store, that wakes only the
+/// one that asked last (kube-runtime 5.0 keeps one waker), and the others wait for ever.
+pub async fn filled<K>(store: &Store<K>) -> Result<(), Stopped>
+where
+    K: Lookup + Clone + 'static,
+    K::DynamicType: Eq + Hash + Clone,
+{
+    loop {
+        if let Ok(filled) = timeout(LOOK, store.wait_until_ready()).await {
+            return filled.map_err(|_| Stopped);
+        }
+    }
+}
