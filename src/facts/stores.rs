@@ -19,7 +19,9 @@ use crate::api::{
     JobConfig, MetricsProvider, Remediation, ServiceLevelIndicator, ServiceLevelObjective, Shipyard,
 };
 
-use super::{WATCH_TIMEOUT, guarded::Guarded, ready::filled};
+use super::{WATCH_TIMEOUT, guarded::Guarded};
+
+pub use super::filled::{Stopped, filled};
 
 /// A reader that is further behind is told to look at everything.
 const CHANGES_KEPT: usize = 1024;
@@ -71,11 +73,6 @@ pub enum Change {
     },
 }
 
-/// A watch has ended for good: the operator is stopping.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the definitions are no longer watched, because the operator is stopping")]
-pub struct Stopped;
-
 /// The objects of one kind.
 pub struct Cache<K: Resource + Clone + 'static>
 where
@@ -117,7 +114,7 @@ where
 
     /// Waits until the kind has been listed once. Until then nothing may be concluded from an object's absence.
     pub async fn wait_until_ready(&self) -> Result<(), Stopped> {
-        if filled(&self.store).await { Ok(()) } else { Err(Stopped) }
+        filled(&self.store).await
     }
 
     /// The namespaces that have an object of this kind, each once.
@@ -203,20 +200,12 @@ impl Definitions {
 
     /// Waits until every kind has been listed once. Until then nothing may be concluded from an object's absence.
     pub async fn wait_until_ready(&self) -> Result<(), Stopped> {
-        let ready = tokio::join!(
-            filled(&self.shipyards.store),
-            filled(&self.remediations.store),
-            filled(&self.job_configs.store),
-            filled(&self.objectives.store),
-            filled(&self.indicators.store),
-            filled(&self.providers.store),
-        );
-        let all = [ready.0, ready.1, ready.2, ready.3, ready.4, ready.5];
-        if all.iter().all(|filled| *filled) {
-            Ok(())
-        } else {
-            Err(Stopped)
-        }
+        self.shipyards.wait_until_ready().await?;
+        self.remediations.wait_until_ready().await?;
+        self.job_configs.wait_until_ready().await?;
+        self.objectives.wait_until_ready().await?;
+        self.indicators.wait_until_ready().await?;
+        self.providers.wait_until_ready().await
     }
 
     /// Every change from now on. A reader that falls behind is told [`Change::All`] in place of what it missed.
@@ -311,5 +300,53 @@ fn complain<K: Resource<DynamicType = ()> + Clone>(object: &Guarded<K>) {
         let kind = K::kind(&());
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         tracing::warn!(%kind, namespace, name, error = invalid.error, "this object can't be read; it is left out");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::client::Body;
+
+    use super::*;
+
+    /// An API server without objects: lists are empty, and watches silent.
+    fn empty_cluster() -> Client {
+        let service = tower::service_fn(async |request: axum::http::Request<Body>| {
+            if request
+                .uri()
+                .query()
+                .is_some_and(|query| query.contains("watch=true"))
+            {
+                std::future::pending::<()>().await;
+            }
+            let list = r#"{"apiVersion":"v1","kind":"List","metadata":{"resourceVersion":"1"},"items":[]}"#;
+            Ok::<_, std::convert::Infallible>(axum::http::Response::new(Body::from(list.as_bytes().to_vec())))
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everybody_who_waits_is_woken() {
+        let (definitions, work) = Definitions::start(&empty_cluster(), None);
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let definitions = definitions.clone();
+                tokio::spawn(async move { definitions.wait_until_ready().await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        let working = tokio::spawn(work);
+        for task in waiting {
+            let woken = tokio::time::timeout(std::time::Duration::from_secs(60), task).await;
+            assert_eq!(woken.unwrap().unwrap(), Ok(()));
+        }
+        working.abort();
+    }
+
+    #[tokio::test]
+    async fn waiting_ends_with_the_work() {
+        let (definitions, work) = Definitions::start(&empty_cluster(), None);
+        drop(work);
+        assert_eq!(definitions.wait_until_ready().await, Err(Stopped));
     }
 }
