@@ -91,8 +91,9 @@ impl<T> Scenario<T> {
     async fn keep_alive(&self, world: &World) {
         let mut incarnation = 1;
         loop {
-            let operator: Operator =
-                world.start(&format!("operator-{incarnation}"), |seat| (self.operator)(seat, world));
+            let operator: Operator = world.start(&format!("operator-{incarnation}"), |seat| {
+                (self.operator)(seat, world)
+            });
             operator.dead().await;
             incarnation += 1;
             tokio::time::sleep(self.away).await;

@@ -47,17 +47,35 @@ fn outcome(world: &World) -> Outcome {
     }
     let task = |number: i32| {
         move |t: &coxswain::api::execution::TaskStatus| {
-            (number, t.name.clone(), t.state.clone(), t.result.clone(), t.reason.clone())
+            (
+                number,
+                t.name.clone(),
+                t.state.clone(),
+                t.result.clone(),
+                t.reason.clone(),
+            )
         }
     };
     Outcome {
-        problem: world.get::<ProblemEvent>("slow-1").and_then(|p| p.status).unwrap_or_default().phase,
+        problem: world
+            .get::<ProblemEvent>("slow-1")
+            .and_then(|p| p.status)
+            .unwrap_or_default()
+            .phase,
         phase: status.phase,
         reason: status.reason,
         message: status.message,
         payload: payload.to_string(),
-        attempts: status.attempts.iter().map(|a| (a.number, a.action.clone(), a.result.clone())).collect(),
-        tasks: status.attempts.iter().flat_map(|a| a.tasks.iter().map(task(a.number))).collect(),
+        attempts: status
+            .attempts
+            .iter()
+            .map(|a| (a.number, a.action.clone(), a.result.clone()))
+            .collect(),
+        tasks: status
+            .attempts
+            .iter()
+            .flat_map(|a| a.tasks.iter().map(task(a.number)))
+            .collect(),
         actions_started: status.actions_started.len(),
         jobs: world.list::<Job>().iter().map(ResourceExt::name_any).collect(),
         ran: created.len(),
@@ -73,10 +91,15 @@ fn outcome(world: &World) -> Outcome {
 
 /// A tutorial's project and its problem, in the namespace of the stories.
 fn tutorial(files: &[&str], project: &str) -> String {
-    let all = files.join("\n---\n").replace(&format!("namespace: {project}\n"), "namespace: demo\n");
+    let all = files
+        .join("\n---\n")
+        .replace(&format!("namespace: {project}\n"), "namespace: demo\n");
     let problem = crate::scenarios::problem("slow-1", "http_response_time_seconds_main_page_sum");
     let problem = problem.replace("project: shop", &format!("project: {project}"));
-    format!("{all}\n---\n{}", problem.replace("service: cart", "service: helloservice"))
+    format!(
+        "{all}\n---\n{}",
+        problem.replace("service: cart", "service: helloservice")
+    )
 }
 
 macro_rules! example {
@@ -84,11 +107,19 @@ macro_rules! example {
         tutorial(
             &[
                 include_str!(concat!("../../examples/tutorial/", $directory, "shipyard.yaml")),
-                include_str!(concat!("../../examples/tutorial/", $directory, "remediation.yaml")),
+                include_str!(concat!(
+                    "../../examples/tutorial/",
+                    $directory,
+                    "remediation.yaml"
+                )),
                 include_str!(concat!("../../examples/tutorial/", $directory, "jobconfig.yaml")),
                 include_str!(concat!("../../examples/tutorial/", $directory, "slo.yaml")),
                 include_str!(concat!("../../examples/tutorial/", $directory, "sli.yaml")),
-                include_str!(concat!("../../examples/tutorial/", $directory, "metricsprovider.yaml")),
+                include_str!(concat!(
+                    "../../examples/tutorial/",
+                    $directory,
+                    "metricsprovider.yaml"
+                )),
             ],
             $project,
         )
@@ -122,18 +153,21 @@ fn story(definitions: String, enough: u32, away: Duration) -> Scenario<Outcome> 
             world.player.script(move |job| {
                 let world = metrics_of.clone();
                 let scales = mentions(job, "helm");
-                Play::exits(0).saying(r#"{"message":"done","data":{"said":"so"}}"#).and_then(move |_, job| {
-                    if scales {
-                        measure(&world, if replicas(job) >= enough { 2 } else { 1 });
-                    }
-                })
+                Play::exits(0)
+                    .saying(r#"{"message":"done","data":{"said":"so"}}"#)
+                    .and_then(move |_, job| {
+                        if scales {
+                            measure(&world, if replicas(job) >= enough { 2 } else { 1 });
+                        }
+                    })
             });
         }),
         operator: Rc::new(|seat, world: &World| coxswain(seat, world.metrics.clone()).boxed()),
         story: Rc::new(|world: World| {
             async move {
                 let over = |w: &World| {
-                    w.get::<ProblemEvent>("slow-1").is_some_and(|p| p.status.is_some_and(|s| s.done))
+                    w.get::<ProblemEvent>("slow-1")
+                        .is_some_and(|p| p.status.is_some_and(|s| s.done))
                 };
                 world.wait_until("the end", hours(2), over).await;
                 world.sleep(secs(120)).await;
@@ -159,8 +193,15 @@ fn measure(world: &World, replicas: u32) {
 
 fn replicas(job: &Job) -> u32 {
     let pod = job.spec.as_ref().unwrap().template.spec.as_ref().unwrap();
-    let env = pod.containers[0].env.iter().flatten().find(|e| e.name == "REPLICA_COUNT");
-    env.and_then(|e| e.value.as_ref()).expect("REPLICA_COUNT").parse().unwrap()
+    let env = pod.containers[0]
+        .env
+        .iter()
+        .flatten()
+        .find(|e| e.name == "REPLICA_COUNT");
+    env.and_then(|e| e.value.as_ref())
+        .expect("REPLICA_COUNT")
+        .parse()
+        .unwrap()
 }
 
 /// Notes what a telling has other than the golden one.
@@ -168,32 +209,56 @@ fn compare(golden: &Told<Outcome>, told: &Told<Outcome>, differences: &mut Vec<S
     let mut created = told.outcome.created.clone();
     created.dedup();
     if created != told.outcome.created {
-        differences.push(format!("{:?} at {:?}: a Job was created twice: {created:?}", told.crashes, told.at));
+        differences.push(format!(
+            "{:?} at {:?}: a Job was created twice: {created:?}",
+            told.crashes, told.at
+        ));
     } else if told.outcome != golden.outcome {
         let (a, b) = (format!("{:#?}", golden.outcome), format!("{:#?}", told.outcome));
         let lines = a.lines().zip(b.lines()).filter(|(a, b)| a != b).take(4);
-        let lines: Vec<_> = lines.map(|(a, b)| format!("  expected {}\n  found    {}", a.trim(), b.trim())).collect();
-        differences.push(format!("{:?} at {:?}:\n{}", told.crashes, told.at, lines.join("\n")));
+        let lines: Vec<_> = lines
+            .map(|(a, b)| format!("  expected {}\n  found    {}", a.trim(), b.trim()))
+            .collect();
+        differences.push(format!(
+            "{:?} at {:?}:\n{}",
+            told.crashes,
+            told.at,
+            lines.join("\n")
+        ));
     }
 }
 
 fn survives_everywhere(story: &Scenario<Outcome>, at_least: usize) {
     let mut differences = vec![];
     let tellings = story.crash_everywhere(|golden, told| compare(golden, told, &mut differences));
-    assert!(differences.is_empty(), "{} of {tellings} differ:\n{}", differences.len(), differences.join("\n"));
+    assert!(
+        differences.is_empty(),
+        "{} of {tellings} differ:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
     assert!(tellings >= at_least, "{tellings}");
 }
 
 #[test]
 fn the_golden_runs_are_as_the_tutorial_says() {
     let told = story(example!("", "fulltour"), 2, secs(3)).tell(&[]);
-    assert_eq!((told.outcome.phase.as_str(), told.outcome.problem.as_str()), ("Succeeded", "Healed"));
+    assert_eq!(
+        (told.outcome.phase.as_str(), told.outcome.problem.as_str()),
+        ("Succeeded", "Healed")
+    );
     assert_eq!((told.outcome.attempts.len(), told.outcome.ran), (1, 2));
     let told = story(example!("escalation/", "escalation"), 4, secs(3)).tell(&[]);
-    assert_eq!((told.outcome.phase.as_str(), told.outcome.problem.as_str()), ("Succeeded", "Healed"));
+    assert_eq!(
+        (told.outcome.phase.as_str(), told.outcome.problem.as_str()),
+        ("Succeeded", "Healed")
+    );
     assert_eq!((told.outcome.attempts.len(), told.outcome.ran), (2, 4));
     let told = story(example!("control/", "control"), 2, secs(3)).tell(&[]);
-    assert_eq!((told.outcome.phase.as_str(), told.outcome.problem.as_str()), ("Exhausted", "Exhausted"));
+    assert_eq!(
+        (told.outcome.phase.as_str(), told.outcome.problem.as_str()),
+        ("Exhausted", "Exhausted")
+    );
 }
 
 #[rstest]

@@ -26,18 +26,10 @@ use crate::{
 
 impl Machine<'_> {
     pub(super) fn start_evaluation(&mut self, index: usize) -> Flow {
-        if let Some(error) = self.gate_error() {
-            return self.finish_task(index, Outcome::errored("InvalidGate", error));
-        }
         match self.plan_window(index, self.now) {
             Ok(plan) => self.ask(index, 1, None, plan),
             Err(message) => self.finish_task(index, Outcome::errored("InvalidWindow", message)),
         }
-    }
-
-    fn gate_error(&self) -> Option<String> {
-        let gate = self.s.plan.as_ref()?.gate.as_ref()?;
-        (!gate.error.is_empty()).then(|| gate.error.clone())
     }
 
     fn plan_window(&self, index: usize, at: Timestamp) -> Result<window::WindowPlan, String> {
@@ -94,6 +86,7 @@ impl Machine<'_> {
             self.look_again(until);
             return Flow::Rest;
         }
+        self.s.message = "evaluation: waits for the verdict".to_owned();
         self.create_evaluation(index)
     }
 
@@ -101,7 +94,6 @@ impl Machine<'_> {
         if let Some(evaluation) = self.evaluation_object(index) {
             self.then.push(Effect::CreateEvaluation(Box::new(evaluation)));
         }
-        self.s.message = "evaluation: waits for the verdict".to_owned();
         // The verdict wakes the run; this is for the case that nobody gives one.
         self.look_again(self.after(Duration::from_secs(120)));
         Flow::Rest
@@ -204,7 +196,6 @@ impl Machine<'_> {
                 self.could_not_measure(index, asked, "NoVerdict", message)
             }
             Reading::Pending => {
-                self.s.message = "evaluation: waits for the verdict".to_owned();
                 self.look_again(self.patience(asked));
                 Flow::Rest
             }
