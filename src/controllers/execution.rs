@@ -483,7 +483,7 @@ impl Executions {
             .wait_for(|ready| *ready)
             .await
             .is_ok();
-        let read = self.reader.problems.wait_until_ready().await.is_ok()
+        let read = facts::ready::filled(&self.reader.problems).await
             && self.reader.holds.wait_until_ready().await
             && self.reader.definitions.wait_until_ready().await.is_ok();
         if !(listed && read) {

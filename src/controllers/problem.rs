@@ -130,7 +130,7 @@ pub async fn run(
 
 impl Problems {
     async fn reconcile(&self, problem: Arc<ProblemEvent>) -> Result<Action, Error> {
-        if self.open.wait_until_ready().await.is_err() {
+        if !facts::ready::filled(&self.open).await {
             return Ok(Action::await_change());
         }
         let mut problem = Arc::unwrap_or_clone(problem);

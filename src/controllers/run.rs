@@ -9,8 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::{Context, definitions, evaluation, execution, problem, wake};
 use crate::{
     core::labels,
-    facts::{execution::Reader, holds::Holds, metrics::MetricsSource, stores::Definitions},
+    facts::{ready::filled, execution::Reader, holds::Holds, metrics::MetricsSource, stores::Definitions},
 };
+
+/// How long reconciliations that run at the shutdown may take to finish.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// How the operator is set up.
 #[derive(Clone, Debug)]
@@ -53,33 +56,22 @@ pub async fn run(
         holds,
     };
 
-    let mut parts = JoinSet::new();
-    spawn(
-        &mut parts,
-        "readiness",
-        announce(reader.clone(), options.ready.clone()),
-    );
-    let token = || shutdown.clone().cancelled_owned();
-    spawn(&mut parts, "the watch of definitions", definition_watches);
+    // What feeds the caches goes on until the deciding is over.
+    let mut feeds = JoinSet::new();
+    let mut deciders = JoinSet::new();
+    let told = || shutdown.clone().cancelled_owned();
+    spawn(&mut feeds, "readiness", announce(reader.clone(), options.ready.clone()));
+    spawn(&mut feeds, "the watch of definitions", definition_watches);
     let lifted = wake_runs.clone();
-    spawn(
-        &mut parts,
-        "the watch of holds",
-        hold_changes.for_each(move |()| {
-            lifted.wake_all();
-            std::future::ready(())
-        }),
-    );
-    spawn(
-        &mut parts,
-        "the definitions' controller",
-        definitions::run(context.clone(), definitions.clone()),
-    );
-    spawn(
-        &mut parts,
-        "the problems' controller",
-        problem::run(context.clone(), open, problem_stream, woken_problems, token()),
-    );
+    let holds_watched = hold_changes.for_each(move |()| {
+        lifted.wake_all();
+        std::future::ready(())
+    });
+    spawn(&mut feeds, "the watch of holds", holds_watched);
+    let defining = definitions::run(context.clone(), definitions.clone());
+    spawn(&mut feeds, "the definitions' controller", defining);
+    let problems = problem::run(context.clone(), open, problem_stream, woken_problems, told());
+    spawn(&mut deciders, "the problems' controller", problems);
     let inputs = execution::Inputs {
         reader,
         wake: wake_runs,
@@ -87,30 +79,21 @@ pub async fn run(
         problems: wake_problems,
         job_changes,
     };
-    spawn(
-        &mut parts,
-        "the executions' controller",
-        execution::run(context.clone(), inputs, token()),
-    );
-    spawn(
-        &mut parts,
-        "the evaluations' controller",
-        evaluation::run(
-            context.clone(),
-            metrics,
-            definitions.providers.clone(),
-            shutdown.clone(),
-        ),
-    );
+    let executions = execution::run(context.clone(), inputs, told());
+    spawn(&mut deciders, "the executions' controller", executions);
+    let providers = definitions.providers.clone();
+    let evaluations = evaluation::run(context.clone(), metrics, providers, shutdown.clone());
+    spawn(&mut deciders, "the evaluations' controller", evaluations);
     tracing::info!(field_manager = labels::COXSWAIN, "started");
 
-    let ended = parts.join_next().await;
+    let ended = tokio::select! {
+        ended = feeds.join_next() => ended,
+        ended = deciders.join_next() => ended,
+    };
     if shutdown.is_cancelled() {
-        // What runs is finished, within the time that Kubernetes gives.
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(20), async {
-            while parts.len() > 2 && parts.join_next().await.is_some() {}
-        })
-        .await;
+        // What is being decided is finished, within the time that Kubernetes gives.
+        let rest = async { while deciders.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(PATIENCE, rest).await;
         return Ok(());
     }
     let (part, why) = match ended {
@@ -124,7 +107,7 @@ pub async fn run(
 /// Says when every cache that decides was filled.
 async fn announce(reader: Reader, ready: watch::Sender<bool>) {
     let filled = reader.definitions.wait_until_ready().await.is_ok()
-        && reader.problems.wait_until_ready().await.is_ok()
+        && filled(&reader.problems).await
         && reader.holds.wait_until_ready().await;
     if filled {
         ready.send_replace(true);

@@ -27,7 +27,12 @@ struct Shared {
 impl Default for Metrics {
     fn default() -> Self {
         let oracle: Oracle = Box::new(|_, _| Ok(Sample::Value(0.0)));
-        Self { shared: Arc::new(Mutex::new(Shared { oracle, asked: Vec::new() })) }
+        Self {
+            shared: Arc::new(Mutex::new(Shared {
+                oracle,
+                asked: Vec::new(),
+            })),
+        }
     }
 }
 
@@ -50,7 +55,11 @@ impl Metrics {
 
     /// What was asked so far, in order.
     pub fn asked(&self) -> Vec<(String, Timestamp)> {
-        self.shared.lock().expect("nobody panics while answering").asked.clone()
+        self.shared
+            .lock()
+            .expect("nobody panics while answering")
+            .asked
+            .clone()
     }
 }
 

@@ -51,7 +51,13 @@ fn a_write_meets_its_fault(
     #[case] crashed: bool,
 ) {
     World::run(async |world: World| {
-        world.server.on_request(move |call: &Call| if call.write == Some(2) { fault } else { Fault::Proceed });
+        world.server.on_request(move |call: &Call| {
+            if call.write == Some(2) {
+                fault
+            } else {
+                Fault::Proceed
+            }
+        });
         let (caller, client) = world.server.operator_client("operator");
         assert!(matches!(create(&client, "first").await, Some(Ok(_))));
         let answered = create(&client, "second").await;
@@ -59,7 +65,10 @@ fn a_write_meets_its_fault(
         assert_eq!(world.get::<ConfigMap>("second").is_some(), there);
         assert_eq!(caller.is_dead(), crashed);
         assert_eq!(create(&client, "third").await.is_some(), !crashed);
-        assert!(create(&world.client, "by-hand").await.is_some(), "others are not troubled");
+        assert!(
+            create(&world.client, "by-hand").await.is_some(),
+            "others are not troubled"
+        );
         let second = &world.server.writes()[1];
         assert_eq!((second.call.name.as_str(), second.effective), ("second", there));
     });
@@ -113,17 +122,22 @@ fn a_watch_falls_silent_and_catches_up() {
 #[test]
 fn events_get_lost_and_come_twice() {
     World::run(async |world: World| {
-        world.server.on_delivery(|delivery: &Delivery| match delivery.name.as_str() {
-            "lost" => Deliver::Never,
-            "twice" => Deliver::Twice,
-            _ => Deliver::Once,
-        });
+        world
+            .server
+            .on_delivery(|delivery: &Delivery| match delivery.name.as_str() {
+                "lost" => Deliver::Never,
+                "twice" => Deliver::Twice,
+                _ => Deliver::Once,
+            });
         let heard = listen(&world.server.operator_client("operator").1);
         hear(&world, &heard).await;
         for name in ["lost", "twice", "once"] {
             create(&world.client, name).await;
         }
-        assert_eq!(hear(&world, &heard).await, ["applied twice", "applied twice", "applied once"]);
+        assert_eq!(
+            hear(&world, &heard).await,
+            ["applied twice", "applied twice", "applied once"]
+        );
     });
 }
 
@@ -139,7 +153,10 @@ fn gone_means_list_again_and_a_cut_does_not() {
         world.server.expire_watches(MAPS);
         create(&world.client, "c").await;
         let told = hear(&world, &heard).await;
-        assert!(told.contains(&"list".to_owned()) && told.contains(&"found c".to_owned()), "{told:?}");
+        assert!(
+            told.contains(&"list".to_owned()) && told.contains(&"found c".to_owned()),
+            "{told:?}"
+        );
     });
 }
 

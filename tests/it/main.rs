@@ -1,6 +1,11 @@
 //! The integration tests: one binary, so that everything is linked once.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may panic"
+)]
 
 mod cluster;
 mod conformance;
@@ -9,4 +14,5 @@ mod faults;
 mod generated;
 mod house;
 mod playing;
+mod scenarios;
 mod virtual_time;

@@ -44,7 +44,11 @@ fn ten_hours_of_hourly_looks_take_no_time() {
         world.sleep(HOUR * 10 + Duration::from_secs(1)).await;
         operator.crash();
     });
-    assert_eq!(looks.load(Ordering::SeqCst), 11, "one at the start, then one an hour");
+    assert_eq!(
+        looks.load(Ordering::SeqCst),
+        11,
+        "one at the start, then one an hour"
+    );
     assert!(real.elapsed() < Duration::from_secs(5), "{:?}", real.elapsed());
 }
 
@@ -64,8 +68,14 @@ fn who_crashed_does_nothing_more() {
             });
             std::future::pending().await
         });
-        let number = |w: &World| w.get::<ConfigMap>("a").unwrap().data.unwrap()["n"].parse::<u32>().unwrap();
-        world.wait_until("counting", Duration::from_secs(10), |w| number(w) == 3).await;
+        let number = |w: &World| {
+            w.get::<ConfigMap>("a").unwrap().data.unwrap()["n"]
+                .parse::<u32>()
+                .unwrap()
+        };
+        world
+            .wait_until("counting", Duration::from_secs(10), |w| number(w) == 3)
+            .await;
         operator.crash();
         world.sleep(HOUR).await;
         assert_eq!(number(&world), 3);
@@ -76,8 +86,15 @@ fn who_crashed_does_nothing_more() {
 #[test]
 fn a_wait_that_is_in_vain_says_what_there_is() {
     World::run(async |world: World| {
-        let why = world.try_wait("raining", Duration::from_secs(5), |_| false).await.unwrap_err();
+        let why = world
+            .try_wait("raining", Duration::from_secs(5), |_| false)
+            .await
+            .unwrap_err();
         assert_eq!(why, "after 5s: not yet raining");
-        assert!(world.describe().contains("It is 2026-01-05T09:00:05"), "{}", world.describe());
+        assert!(
+            world.describe().contains("It is 2026-01-05T09:00:05"),
+            "{}",
+            world.describe()
+        );
     });
 }

@@ -94,6 +94,12 @@ impl Store {
         self.tables.insert(kind.resource(), table);
     }
 
+    pub(super) fn swap_kind(&mut self, resource: &str, kind: Arc<Kind>) {
+        if let Some(table) = self.tables.get_mut(resource) {
+            table.kind = kind;
+        }
+    }
+
     pub(super) fn table(&self, resource: &str) -> Result<&Table, Refusal> {
         let missing = || {
             refusal::refusal(
