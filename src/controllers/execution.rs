@@ -128,7 +128,10 @@ pub async fn run(
                 let uid = run.uid().unwrap_or_default();
                 let name = run.name_any();
                 let Some(run) = run.readable() else {
-                    tracing::warn!(execution = name, "this SequenceExecution can't be read; it is left out");
+                    tracing::warn!(
+                        execution = name,
+                        "this SequenceExecution can't be read; it is left out"
+                    );
                     return Ok(Action::await_change());
                 };
                 let done = super::supervise::guard(me.reconcile(run)).await;
@@ -451,9 +454,13 @@ impl Executions {
         if !self.arbiter().release(&place, &run.uid().unwrap_or_default()) {
             return;
         }
-        for other in self.runs().filter(|o| place_of(o) == place && o.uid() != run.uid() && waits(o)) {
+        for other in self
+            .runs()
+            .filter(|o| place_of(o) == place && o.uid() != run.uid() && waits(o))
+        {
             let namespace = other.namespace().unwrap_or_default();
-            self.wake.wake(ObjectRef::new(&other.name_any()).within(&namespace));
+            self.wake
+                .wake(ObjectRef::new(&other.name_any()).within(&namespace));
         }
     }
 
@@ -464,7 +471,9 @@ impl Executions {
         let mut arbiter = self.arbiter();
         arbiter.retain(|uid| uids.contains(uid));
         let holds = |r: &Arc<SequenceExecution>| {
-            r.status.as_ref().is_some_and(|s| s.place.as_deref() == Some("Held"))
+            r.status
+                .as_ref()
+                .is_some_and(|s| s.place.as_deref() == Some("Held"))
         };
         for run in self.runs().filter(holds) {
             arbiter.restore(place_of(&run), self.candidate(&run));
@@ -483,7 +492,7 @@ impl Executions {
             .wait_for(|ready| *ready)
             .await
             .is_ok();
-        let read = facts::ready::filled(&self.reader.problems).await
+        let read = facts::filled::filled(&self.reader.problems).await.is_ok()
             && self.reader.holds.wait_until_ready().await
             && self.reader.definitions.wait_until_ready().await.is_ok();
         if !(listed && read) {

@@ -130,7 +130,7 @@ pub async fn run(
 
 impl Problems {
     async fn reconcile(&self, problem: Arc<ProblemEvent>) -> Result<Action, Error> {
-        if !facts::ready::filled(&self.open).await {
+        if facts::filled::filled(&self.open).await.is_err() {
             return Ok(Action::await_change());
         }
         let mut problem = Arc::unwrap_or_clone(problem);

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Context, definitions, evaluation, execution, problem, wake};
 use crate::{
     core::labels,
-    facts::{ready::filled, execution::Reader, holds::Holds, metrics::MetricsSource, stores::Definitions},
+    facts::{execution::Reader, filled::filled, holds::Holds, metrics::MetricsSource, stores::Definitions},
 };
 
 /// How long reconciliations that run at the shutdown may take to finish.
@@ -60,7 +60,11 @@ pub async fn run(
     let mut feeds = JoinSet::new();
     let mut deciders = JoinSet::new();
     let told = || shutdown.clone().cancelled_owned();
-    spawn(&mut feeds, "readiness", announce(reader.clone(), options.ready.clone()));
+    spawn(
+        &mut feeds,
+        "readiness",
+        announce(reader.clone(), options.ready.clone()),
+    );
     spawn(&mut feeds, "the watch of definitions", definition_watches);
     let lifted = wake_runs.clone();
     let holds_watched = hold_changes.for_each(move |()| {
@@ -107,7 +111,7 @@ pub async fn run(
 /// Says when every cache that decides was filled.
 async fn announce(reader: Reader, ready: watch::Sender<bool>) {
     let filled = reader.definitions.wait_until_ready().await.is_ok()
-        && filled(&reader.problems).await
+        && filled(&reader.problems).await.is_ok()
         && reader.holds.wait_until_ready().await;
     if filled {
         ready.send_replace(true);

@@ -202,15 +202,22 @@ impl Reader {
             "spec.project={},spec.stage={},spec.service={}",
             spec.project, spec.stage, spec.service
         );
-        let api =
-            Api::<Guarded<SequenceExecution>>::namespaced(self.client.clone(), &run.namespace().unwrap_or_default());
+        let api = Api::<Guarded<SequenceExecution>>::namespaced(
+            self.client.clone(),
+            &run.namespace().unwrap_or_default(),
+        );
         let list = bounded(
             "SequenceExecutions",
             api.list(&ListParams::default().fields(&fields)),
         )
         .await?;
         let mut history = History::default();
-        for other in list.items.iter().filter(|o| o.uid() != run.uid()).filter_map(Guarded::readable) {
+        for other in list
+            .items
+            .iter()
+            .filter(|o| o.uid() != run.uid())
+            .filter_map(Guarded::readable)
+        {
             let Some(status) = &other.status else { continue };
             history
                 .actions

@@ -13,7 +13,7 @@ use kube::{
     },
 };
 
-use super::{WATCH_TIMEOUT, ready::filled};
+use super::{WATCH_TIMEOUT, filled::filled};
 
 /// The label of a namespace in which nothing new starts.
 pub const HOLD_LABEL: &str = "coxswain.dev/hold";
@@ -81,7 +81,7 @@ impl Holds {
 
     /// Returns once both watches have been read: before that nobody can say that there is no hold.
     pub async fn wait_until_ready(&self) -> bool {
-        filled(&self.namespaces).await && filled(&self.config_maps).await
+        filled(&self.namespaces).await.is_ok() && filled(&self.config_maps).await.is_ok()
     }
 
     /// Who holds this namespace back, for people.

@@ -2,10 +2,10 @@
 
 pub mod clock;
 pub mod execution;
+pub mod filled;
 pub mod guarded;
 pub mod holds;
 pub mod metrics;
-pub mod ready;
 pub mod stores;
 
 /// How long one watch lasts, in seconds. Load balancers drop connections that are idle for about four minutes.

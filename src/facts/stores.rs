@@ -19,7 +19,9 @@ use crate::api::{
     JobConfig, MetricsProvider, Remediation, ServiceLevelIndicator, ServiceLevelObjective, Shipyard,
 };
 
-use super::{WATCH_TIMEOUT, guarded::Guarded, ready::filled};
+use super::{WATCH_TIMEOUT, guarded::Guarded};
+
+pub use super::filled::{Stopped, filled};
 
 /// A reader that is further behind is told to look at everything.
 const CHANGES_KEPT: usize = 1024;
@@ -71,11 +73,6 @@ pub enum Change {
     },
 }
 
-/// A watch has ended for good: the operator is stopping.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the definitions are no longer watched, because the operator is stopping")]
-pub struct Stopped;
-
 /// The objects of one kind.
 pub struct Cache<K: Resource + Clone + 'static>
 where
@@ -117,7 +114,7 @@ where
 
     /// Waits until the kind has been listed once. Until then nothing may be concluded from an object's absence.
     pub async fn wait_until_ready(&self) -> Result<(), Stopped> {
-        if filled(&self.store).await { Ok(()) } else { Err(Stopped) }
+        filled(&self.store).await
     }
 
     /// The namespaces that have an object of this kind, each once.
@@ -203,20 +200,12 @@ impl Definitions {
 
     /// Waits until every kind has been listed once. Until then nothing may be concluded from an object's absence.
     pub async fn wait_until_ready(&self) -> Result<(), Stopped> {
-        let ready = tokio::join!(
-            filled(&self.shipyards.store),
-            filled(&self.remediations.store),
-            filled(&self.job_configs.store),
-            filled(&self.objectives.store),
-            filled(&self.indicators.store),
-            filled(&self.providers.store),
-        );
-        let all = [ready.0, ready.1, ready.2, ready.3, ready.4, ready.5];
-        if all.iter().all(|filled| *filled) {
-            Ok(())
-        } else {
-            Err(Stopped)
-        }
+        self.shipyards.wait_until_ready().await?;
+        self.remediations.wait_until_ready().await?;
+        self.job_configs.wait_until_ready().await?;
+        self.objectives.wait_until_ready().await?;
+        self.indicators.wait_until_ready().await?;
+        self.providers.wait_until_ready().await
     }
 
     /// Every change from now on. A reader that falls behind is told [`Change::All`] in place of what it missed.

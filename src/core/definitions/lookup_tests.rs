@@ -174,12 +174,13 @@ fn an_unnamed_provider_is_the_only_one(#[case] providers: Vec<Arc<MetricsProvide
 #[test]
 fn job_configs_of_all_scopes_with_the_actions_that_answer() {
     let jobs = |name: &str, seconds, scope: &str, event: &str| -> Arc<JobConfig> {
-        let action =
-            |event: &str| format!("{{name: '{event}', events: [{{name: '{event}'}}], tasks: [{{name: t, image: i}}]}}");
+        let action = |name: &str, event: &str| {
+            format!("{{name: {name}, events: [{{name: {event}}}], tasks: [{{name: t, image: i}}]}}")
+        };
         let spec = format!(
             "project: fulltour\n{scope}\nsources: [{{path: f, configMap: {{name: c}}}}]\nactions: [{}, {}]",
-            action("sh.keptn.event.other.triggered"),
-            action(event),
+            action("other", "sh.keptn.event.other.triggered"),
+            action("ours", event),
         );
         made(name, seconds, &spec)
     };

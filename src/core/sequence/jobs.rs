@@ -487,8 +487,18 @@ impl Machine<'_> {
 
 /// When the task's Jobs ran, where v1 says so.
 fn ran(task: &TaskStatus) -> Object {
-    let started = task.jobs.iter().filter_map(|j| j.started_at.as_ref()).map(|at| at.0).min();
-    let ended = task.jobs.iter().filter_map(|j| j.finished_at.as_ref()).map(|at| at.0).max();
+    let started = task
+        .jobs
+        .iter()
+        .filter_map(|j| j.started_at.as_ref())
+        .map(|at| at.0)
+        .min();
+    let ended = task
+        .jobs
+        .iter()
+        .filter_map(|j| j.finished_at.as_ref())
+        .map(|at| at.0)
+        .max();
     match (started, ended) {
         (Some(started), Some(ended)) => result::test_times(&task.name, started, ended),
         _ => Object::new(),

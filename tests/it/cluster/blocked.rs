@@ -17,11 +17,20 @@ async fn says(namespace: &str, job: &str, reasons: &[&str], words: &str) -> Sequ
 async fn expect(cluster: &Cluster, namespace: &str, reasons: &[&str], words: &str) -> SequenceExecution {
     raise(namespace);
     let run = cluster
-        .wait_run(namespace, "slow", Duration::from_secs(30), &format!("a reason of {reasons:?}"), |run| {
-            let status = run.status.as_ref();
-            let last = status.and_then(|s| s.attempts.last()).map(|a| a.tasks.as_slice()).unwrap_or_default();
-            last.iter().any(|t| reasons.contains(&t.reason.as_str()))
-        })
+        .wait_run(
+            namespace,
+            "slow",
+            Duration::from_secs(30),
+            &format!("a reason of {reasons:?}"),
+            |run| {
+                let status = run.status.as_ref();
+                let last = status
+                    .and_then(|s| s.attempts.last())
+                    .map(|a| a.tasks.as_slice())
+                    .unwrap_or_default();
+                last.iter().any(|t| reasons.contains(&t.reason.as_str()))
+            },
+        )
         .await;
     let message = &task(&run, "action").message;
     assert!(message.contains(words), "{message:?} does not say {words:?}");
@@ -31,20 +40,38 @@ async fn expect(cluster: &Cluster, namespace: &str, reasons: &[&str], words: &st
 #[tokio::test]
 #[ignore = "needs a cluster (make test-cluster)"]
 async fn an_image_that_does_not_exist() {
-    let run = says("blocked-image", "image: registry.invalid/none:1", &["ErrImagePull", "ImagePullBackOff"], "registry.invalid/none:1").await;
+    let run = says(
+        "blocked-image",
+        "image: registry.invalid/none:1",
+        &["ErrImagePull", "ImagePullBackOff"],
+        "registry.invalid/none:1",
+    )
+    .await;
     assert!(!done(&run), "it may still be mended: the image can be pushed");
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster (make test-cluster)"]
 async fn a_secret_that_does_not_exist() {
-    says("blocked-secret", "env: [{name: nobody, valueFrom: secret}]", &["CreateContainerConfigError"], "nobody").await;
+    says(
+        "blocked-secret",
+        "env: [{name: nobody, valueFrom: secret}]",
+        &["CreateContainerConfigError"],
+        "nobody",
+    )
+    .await;
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster (make test-cluster)"]
 async fn more_memory_than_any_node_has() {
-    says("blocked-memory", "resources: {requests: {memory: 900Gi}}", &["Unschedulable"], "memory").await;
+    says(
+        "blocked-memory",
+        "resources: {requests: {memory: 900Gi}}",
+        &["Unschedulable"],
+        "memory",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -63,13 +90,31 @@ async fn a_quota_that_is_spent() {
 #[tokio::test]
 #[ignore = "needs a cluster (make test-cluster)"]
 async fn a_service_account_that_does_not_exist() {
-    let run = says("blocked-account", "serviceAccount: nobody", &["ServiceAccountMissing"], "nobody").await;
-    assert!(task(&run, "action").jobs.iter().all(|j| j.uid.is_none()), "no Job was created");
+    let run = says(
+        "blocked-account",
+        "serviceAccount: nobody",
+        &["ServiceAccountMissing"],
+        "nobody",
+    )
+    .await;
+    assert!(
+        task(&run, "action").jobs.iter().all(|j| j.uid.is_none()),
+        "no Job was created"
+    );
 }
 
 #[tokio::test]
 #[ignore = "needs a cluster (make test-cluster)"]
 async fn a_service_account_that_has_not_opted_in() {
-    let run = says("blocked-optin", "serviceAccount: default", &["ServiceAccountNotAllowed"], "coxswain.dev/allowed").await;
-    assert!(task(&run, "action").jobs.iter().all(|j| j.uid.is_none()), "no Job was created");
+    let run = says(
+        "blocked-optin",
+        "serviceAccount: default",
+        &["ServiceAccountNotAllowed"],
+        "coxswain.dev/allowed",
+    )
+    .await;
+    assert!(
+        task(&run, "action").jobs.iter().all(|j| j.uid.is_none()),
+        "no Job was created"
+    );
 }

@@ -20,9 +20,19 @@ async fn running(namespace: &str) -> (Cluster, SequenceExecution) {
     one_action(namespace, SLEEP);
     raise(namespace);
     let run = cluster
-        .wait_run(namespace, "slow", Duration::from_secs(60), "a running Job", |run| {
-            run.status.as_ref().is_some_and(|s| s.attempts.iter().any(|a| a.tasks.iter().any(|t| t.state == "Running" && !t.jobs.is_empty())))
-        })
+        .wait_run(
+            namespace,
+            "slow",
+            Duration::from_secs(60),
+            "a running Job",
+            |run| {
+                run.status.as_ref().is_some_and(|s| {
+                    s.attempts
+                        .iter()
+                        .any(|a| a.tasks.iter().any(|t| t.state == "Running" && !t.jobs.is_empty()))
+                })
+            },
+        )
         .await;
     (cluster, run)
 }
@@ -32,11 +42,21 @@ async fn running(namespace: &str) -> (Cluster, SequenceExecution) {
 async fn a_job_that_is_deleted_is_lost_and_not_run_again() {
     let (cluster, run) = running("hand-job").await;
     let job = &task(&run, "action").jobs[0].name;
-    cluster.api::<Job>("hand-job").delete(job, &DeleteParams::background()).await.unwrap();
-    let run = cluster.wait_run("hand-job", "slow", Duration::from_secs(60), "the end", done).await;
+    cluster
+        .api::<Job>("hand-job")
+        .delete(job, &DeleteParams::background())
+        .await
+        .unwrap();
+    let run = cluster
+        .wait_run("hand-job", "slow", Duration::from_secs(60), "the end", done)
+        .await;
     assert_eq!(run.status.as_ref().unwrap().phase, "Failed", "{run:#?}");
     assert_eq!(task(&run, "action").state, "Lost");
-    let left = cluster.api::<Job>("hand-job").list(&ListParams::default()).await.unwrap();
+    let left = cluster
+        .api::<Job>("hand-job")
+        .list(&ListParams::default())
+        .await
+        .unwrap();
     assert!(left.items.is_empty(), "nothing ran again");
 }
 
@@ -46,10 +66,15 @@ async fn a_pod_that_is_deleted_ends_the_task() {
     let (cluster, _) = running("hand-pod").await;
     let pods = cluster.api::<Pod>("hand-pod");
     for pod in pods.list(&ListParams::default()).await.unwrap().items {
-        let now = DeleteParams { grace_period_seconds: Some(1), ..DeleteParams::default() };
+        let now = DeleteParams {
+            grace_period_seconds: Some(1),
+            ..DeleteParams::default()
+        };
         pods.delete(&pod.name_any(), &now).await.unwrap();
     }
-    let run = cluster.wait_run("hand-pod", "slow", Duration::from_secs(90), "the end", done).await;
+    let run = cluster
+        .wait_run("hand-pod", "slow", Duration::from_secs(90), "the end", done)
+        .await;
     assert_eq!(run.status.as_ref().unwrap().phase, "Failed", "{run:#?}");
 }
 
@@ -64,9 +89,13 @@ async fn a_run_that_is_deleted_takes_its_job_with_it_and_is_not_started_again() 
         .await
         .unwrap();
     let problem = cluster
-        .wait::<ProblemEvent>("hand-run", "slow", Duration::from_secs(30), "the problem's end", |p| {
-            p.status.as_ref().is_some_and(|s| s.done)
-        })
+        .wait::<ProblemEvent>(
+            "hand-run",
+            "slow",
+            Duration::from_secs(30),
+            "the problem's end",
+            |p| p.status.as_ref().is_some_and(|s| s.done),
+        )
         .await;
     assert_eq!(problem.status.unwrap().phase, "Exhausted");
     let jobs = cluster.api::<Job>("hand-run");
@@ -83,18 +112,28 @@ async fn an_abort_deletes_the_job_within_five_seconds() {
     let (cluster, run) = running("hand-abort").await;
     let runs = cluster.api::<SequenceExecution>("hand-abort");
     let abort = json!({"spec": {"control": {"desired": "Abort"}}});
-    runs.patch(&run.name_any(), &PatchParams::default(), &Patch::Merge(abort)).await.unwrap();
+    runs.patch(&run.name_any(), &PatchParams::default(), &Patch::Merge(abort))
+        .await
+        .unwrap();
     let job = task(&run, "action").jobs[0].name.clone();
     let jobs = cluster.api::<Job>("hand-abort");
     let deleted = |job: Option<&Job>| job.is_none_or(|j| j.metadata.deletion_timestamp.is_some());
-    tokio::time::timeout(Duration::from_secs(5), kube::runtime::wait::await_condition(jobs, &job, deleted))
-        .await
-        .expect("deleted within 5 s")
-        .unwrap();
-    let run = cluster.wait_run("hand-abort", "slow", Duration::from_secs(10), "the end", done).await;
+    tokio::time::timeout(
+        Duration::from_secs(5),
+        kube::runtime::wait::await_condition(jobs, &job, deleted),
+    )
+    .await
+    .expect("deleted within 5 s")
+    .unwrap();
+    let run = cluster
+        .wait_run("hand-abort", "slow", Duration::from_secs(10), "the end", done)
+        .await;
     assert_eq!(run.status.as_ref().unwrap().phase, "Aborted");
     // It can't be taken back.
     let go_on = json!({"spec": {"control": {"desired": "Run"}}});
-    let refused = runs.patch(&run.name_any(), &PatchParams::default(), &Patch::Merge(go_on)).await.unwrap_err();
+    let refused = runs
+        .patch(&run.name_any(), &PatchParams::default(), &Patch::Merge(go_on))
+        .await
+        .unwrap_err();
     assert!(refused.to_string().contains("can't be taken back"), "{refused}");
 }

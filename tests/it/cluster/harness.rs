@@ -28,10 +28,15 @@ pub struct Cluster {
 impl Cluster {
     pub async fn connect() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let path = std::env::var("COXSWAIN_TEST_KUBECONFIG").expect("COXSWAIN_TEST_KUBECONFIG names the cluster");
+        let path =
+            std::env::var("COXSWAIN_TEST_KUBECONFIG").expect("COXSWAIN_TEST_KUBECONFIG names the cluster");
         let kubeconfig = Kubeconfig::read_from(path).unwrap();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-        Self { client: Client::try_from(config).unwrap() }
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .unwrap();
+        Self {
+            client: Client::try_from(config).unwrap(),
+        }
     }
 
     pub fn api<K>(&self, namespace: &str) -> Api<K>
@@ -55,7 +60,10 @@ impl Cluster {
                 .unwrap();
         }
         let namespace = Namespace {
-            metadata: ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(name.into()),
+                ..ObjectMeta::default()
+            },
             ..Namespace::default()
         };
         api.create(&PostParams::default(), &namespace).await.unwrap();
@@ -78,7 +86,10 @@ impl Cluster {
         let met = |object: Option<&K>| object.is_some_and(&condition);
         match tokio::time::timeout(within, await_condition(api.clone(), name, met)).await {
             Ok(found) => found.unwrap().unwrap(),
-            Err(_) => panic!("{namespace}/{name}: {what} did not come within {within:?}: {:#?}", api.get_opt(name).await),
+            Err(_) => panic!(
+                "{namespace}/{name}: {what} did not come within {within:?}: {:#?}",
+                api.get_opt(name).await
+            ),
         }
     }
 
@@ -92,8 +103,9 @@ impl Cluster {
         condition: impl Fn(&SequenceExecution) -> bool,
     ) -> SequenceExecution {
         let started = |p: &ProblemEvent| p.status.as_ref().is_some_and(|s| s.execution.is_some());
-        let problem =
-            self.wait::<ProblemEvent>(namespace, problem, Duration::from_secs(30), "a run", started).await;
+        let problem = self
+            .wait::<ProblemEvent>(namespace, problem, Duration::from_secs(30), "a run", started)
+            .await;
         let run = problem.status.unwrap().execution.unwrap();
         self.wait(namespace, &run, within, what, condition).await
     }
@@ -112,11 +124,21 @@ impl Cluster {
             .expect("the operator's pod");
         let restarts = restarts(&pod);
         let pid = pid_in(&pod.uid().unwrap()).expect("the operator's process on this machine");
-        assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-9", &pid.to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
         let name = pod.name_any();
-        self.wait::<Pod>(OPERATOR, &name, Duration::from_secs(90), "a restarted operator", |p| {
-            self::restarts(p) > restarts && is_ready(p)
-        })
+        self.wait::<Pod>(
+            OPERATOR,
+            &name,
+            Duration::from_secs(90),
+            "a restarted operator",
+            |p| self::restarts(p) > restarts && is_ready(p),
+        )
         .await;
     }
 }
@@ -134,11 +156,13 @@ fn is_ready(pod: &Pod) -> bool {
 /// The process `coxswain run` in the pod of this uid, by its cgroup.
 fn pid_in(pod_uid: &str) -> Option<u32> {
     let processes = std::fs::read_dir("/proc").ok()?;
-    processes.filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok()).find(|pid| {
-        let read = |file: &str| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-        let cgroup = String::from_utf8_lossy(&read("cgroup")).replace('_', "-");
-        cgroup.contains(pod_uid) && read("cmdline").starts_with(b"/coxswain\0")
-    })
+    processes
+        .filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .find(|pid| {
+            let read = |file: &str| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+            let cgroup = String::from_utf8_lossy(&read("cgroup")).replace('_', "-");
+            cgroup.contains(pod_uid) && read("cmdline").starts_with(b"/coxswain\0")
+        })
 }
 
 /// Runs kubectl with this input; its output.

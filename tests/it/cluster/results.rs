@@ -16,7 +16,9 @@ cmd: ["sh", "-c"]
 args: ['printf ''{"result":"warning","message":"scaled to %s","data":{"replicas":%s}}'' "$VALUE" "$VALUE" >/dev/termination-log']"#,
     );
     raise("result-message");
-    let run = cluster.wait_run("result-message", "slow", Duration::from_secs(60), "the end", done).await;
+    let run = cluster
+        .wait_run("result-message", "slow", Duration::from_secs(60), "the end", done)
+        .await;
     let status = run.status.clone().unwrap();
     assert_eq!(status.phase, "Succeeded", "a warning is a success: {status:#?}");
     let action = task(&run, "action");
@@ -30,9 +32,14 @@ args: ['printf ''{"result":"warning","message":"scaled to %s","data":{"replicas"
 async fn a_failing_job_fails_the_run_and_shows_its_last_words() {
     let cluster = Cluster::connect().await;
     cluster.fresh_namespace("result-fail").await;
-    one_action("result-fail", r#"cmd: ["sh", "-c", "echo the disk is full >&2; exit 3"]"#);
+    one_action(
+        "result-fail",
+        r#"cmd: ["sh", "-c", "echo the disk is full >&2; exit 3"]"#,
+    );
     raise("result-fail");
-    let run = cluster.wait_run("result-fail", "slow", Duration::from_secs(60), "the end", done).await;
+    let run = cluster
+        .wait_run("result-fail", "slow", Duration::from_secs(60), "the end", done)
+        .await;
     assert_eq!(run.status.as_ref().unwrap().phase, "Failed");
     let action = task(&run, "action");
     assert_eq!(action.jobs[0].exit_code, Some(3));
@@ -62,6 +69,8 @@ spec:
   problem: {problemTitle: slow, note: '$(KEPTN_PROJECT) `id` $(id)'}
 ",
     );
-    let run = cluster.wait_run("result-values", "slow", Duration::from_secs(60), "the end", done).await;
+    let run = cluster
+        .wait_run("result-values", "slow", Duration::from_secs(60), "the end", done)
+        .await;
     assert_eq!(run.status.as_ref().unwrap().phase, "Succeeded", "{run:#?}");
 }

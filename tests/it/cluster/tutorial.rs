@@ -18,7 +18,14 @@ async fn raise(variant: &str, directory: &str) -> String {
     let kubectl_words = std::env::var("COXSWAIN_TEST_KUBECTL").unwrap_or_else(|_| "kubectl".into());
     let shim = std::env::temp_dir().join(format!("coxswain-kubectl-{}", std::process::id()));
     std::fs::write(&shim, format!("#!/bin/sh\nexec {kubectl_words} \"$@\"\n")).unwrap();
-    assert!(Command::new("chmod").arg("+x").arg(&shim).status().unwrap().success());
+    assert!(
+        Command::new("chmod")
+            .arg("+x")
+            .arg(&shim)
+            .status()
+            .unwrap()
+            .success()
+    );
     let variant = variant.to_owned();
     let set_up = tokio::task::spawn_blocking(move || {
         Command::new(setup)
@@ -30,7 +37,10 @@ async fn raise(variant: &str, directory: &str) -> String {
     });
     assert!(set_up.await.unwrap().success(), "setup.sh");
     kubectl(&["apply", "-k", directory], "");
-    let name = kubectl(&["create", "-f", &format!("{directory}/problem.yaml"), "-o", "name"], "");
+    let name = kubectl(
+        &["create", "-f", &format!("{directory}/problem.yaml"), "-o", "name"],
+        "",
+    );
     name.trim().rsplit('/').next().unwrap().to_owned()
 }
 
@@ -39,7 +49,11 @@ fn directory(variant: &str) -> String {
 }
 
 async fn replicas(cluster: &Cluster, namespace: &str) -> Option<i32> {
-    let found = cluster.api::<Deployment>(namespace).get("helloservice").await.unwrap();
+    let found = cluster
+        .api::<Deployment>(namespace)
+        .get("helloservice")
+        .await
+        .unwrap();
     found.spec.and_then(|s| s.replicas)
 }
 
@@ -49,24 +63,62 @@ async fn the_tutorials_problem_is_healed_by_scaling() {
     let _quiet = QUIET.lock().await;
     let cluster = Cluster::connect().await;
     let problem = raise("remediation", &directory("")).await;
-    let run = cluster.wait_run("fulltour", &problem, Duration::from_secs(240), "the end", done).await;
+    let run = cluster
+        .wait_run("fulltour", &problem, Duration::from_secs(240), "the end", done)
+        .await;
     let status = run.status.clone().unwrap();
-    println!("{}", coxswain::cli::tree::render(&run, jiff::Timestamp::now(), coxswain::cli::tree::Style::default()));
+    println!(
+        "{}",
+        coxswain::cli::tree::render(
+            &run,
+            jiff::Timestamp::now(),
+            coxswain::cli::tree::Style::default()
+        )
+    );
     assert_eq!(status.phase, "Succeeded", "{status:#?}");
     assert_eq!(status.attempts.len(), 1);
-    let states: Vec<_> =
-        status.attempts[0].tasks.iter().map(|t| (t.name.as_str(), t.result.as_deref().unwrap_or(""))).collect();
-    assert_eq!(states[..3], [("get-action", "pass"), ("action", "pass"), ("je-test", "pass")]);
+    let states: Vec<_> = status.attempts[0]
+        .tasks
+        .iter()
+        .map(|t| (t.name.as_str(), t.result.as_deref().unwrap_or("")))
+        .collect();
+    assert_eq!(
+        states[..3],
+        [("get-action", "pass"), ("action", "pass"), ("je-test", "pass")]
+    );
     assert_eq!(replicas(&cluster, "fulltour-production").await, Some(2));
     let problem = cluster
-        .wait::<ProblemEvent>("fulltour", &problem, Duration::from_secs(10), "the problem's end", |p| {
-            p.status.as_ref().is_some_and(|s| s.done)
-        })
+        .wait::<ProblemEvent>(
+            "fulltour",
+            &problem,
+            Duration::from_secs(10),
+            "the problem's end",
+            |p| p.status.as_ref().is_some_and(|s| s.done),
+        )
         .await;
     assert_eq!(problem.status.unwrap().phase, "Healed");
-    let story = kubectl(&["describe", "sequenceexecution", "-n", "fulltour", &kube::ResourceExt::name_any(&run)], "");
-    for word in ["Started", "ActionChosen", "JobStarted", "TaskSucceeded", "Evaluated", "Finished"] {
-        assert!(story.contains(word), "kubectl describe does not tell {word}:\n{story}");
+    let story = kubectl(
+        &[
+            "describe",
+            "sequenceexecution",
+            "-n",
+            "fulltour",
+            &kube::ResourceExt::name_any(&run),
+        ],
+        "",
+    );
+    for word in [
+        "Started",
+        "ActionChosen",
+        "JobStarted",
+        "TaskSucceeded",
+        "Evaluated",
+        "Finished",
+    ] {
+        assert!(
+            story.contains(word),
+            "kubectl describe does not tell {word}:\n{story}"
+        );
     }
 }
 
@@ -84,22 +136,54 @@ async fn the_second_action_heals_though_the_operator_is_killed_three_times() {
             task.is_some_and(|t| matches!(t.state.as_str(), "Starting" | "Running" | "Waiting"))
         }
     };
-    cluster.wait_run("escalation", &problem, within, "the action", in_task("action", 1)).await;
+    cluster
+        .wait_run("escalation", &problem, within, "the action", in_task("action", 1))
+        .await;
     cluster.kill_operator().await;
-    cluster.wait_run("escalation", &problem, within, "the evaluation", in_task("evaluation", 1)).await;
+    cluster
+        .wait_run(
+            "escalation",
+            &problem,
+            within,
+            "the evaluation",
+            in_task("evaluation", 1),
+        )
+        .await;
     cluster.kill_operator().await;
-    cluster.wait_run("escalation", &problem, within, "the second test", in_task("je-test", 2)).await;
+    cluster
+        .wait_run(
+            "escalation",
+            &problem,
+            within,
+            "the second test",
+            in_task("je-test", 2),
+        )
+        .await;
     cluster.kill_operator().await;
-    let run = cluster.wait_run("escalation", &problem, within, "the end", done).await;
+    let run = cluster
+        .wait_run("escalation", &problem, within, "the end", done)
+        .await;
     let status = run.status.clone().unwrap();
-    println!("{}", coxswain::cli::tree::render(&run, jiff::Timestamp::now(), coxswain::cli::tree::Style::default()));
+    println!(
+        "{}",
+        coxswain::cli::tree::render(
+            &run,
+            jiff::Timestamp::now(),
+            coxswain::cli::tree::Style::default()
+        )
+    );
     assert_eq!(status.phase, "Succeeded", "{status:#?}");
     let results: Vec<_> = status.attempts.iter().map(|a| a.result.as_deref()).collect();
     assert_eq!(results[0], Some("fail"), "the first action was too weak");
     assert_eq!(results.len(), 2, "killing the operator costs no attempt");
     assert_eq!(replicas(&cluster, "escalation-production").await, Some(4));
-    let tries: Vec<_> =
-        status.attempts.iter().flat_map(|a| &a.tasks).flat_map(|t| &t.jobs).map(|j| j.try_).collect();
+    let tries: Vec<_> = status
+        .attempts
+        .iter()
+        .flat_map(|a| &a.tasks)
+        .flat_map(|t| &t.jobs)
+        .map(|j| j.try_)
+        .collect();
     assert_eq!(tries, [1, 1, 1, 1], "no second Job for a key");
 }
 
@@ -109,9 +193,22 @@ async fn an_action_that_does_nothing_ends_exhausted() {
     let _quiet = QUIET.lock().await;
     let cluster = Cluster::connect().await;
     let problem = raise("control", &directory("control")).await;
-    let run = cluster.wait_run("control", &problem, Duration::from_secs(300), "the end", done).await;
+    let run = cluster
+        .wait_run("control", &problem, Duration::from_secs(300), "the end", done)
+        .await;
     let status = run.status.clone().unwrap();
-    println!("{}", coxswain::cli::tree::render(&run, jiff::Timestamp::now(), coxswain::cli::tree::Style::default()));
+    println!(
+        "{}",
+        coxswain::cli::tree::render(
+            &run,
+            jiff::Timestamp::now(),
+            coxswain::cli::tree::Style::default()
+        )
+    );
     assert_eq!(status.phase, "Exhausted", "{status:#?}");
-    assert_eq!(status.attempts[0].result.as_deref(), Some("fail"), "the gate says that it is still sick");
+    assert_eq!(
+        status.attempts[0].result.as_deref(),
+        Some("fail"),
+        "the gate says that it is still sick"
+    );
 }

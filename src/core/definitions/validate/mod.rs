@@ -8,7 +8,7 @@ mod shipyard_tests;
 
 use crate::{
     api::{JobConfig, ServiceLevelIndicator, ServiceLevelObjective},
-    core::{Invalid, evaluation},
+    core::{Invalid, evaluation, jobs},
 };
 
 pub use provider::metrics_provider;
@@ -16,9 +16,11 @@ pub use remediation::remediation;
 pub use shipyard::shipyard;
 
 /// What is wrong with a JobConfig; empty when all is well.
-pub fn job_config(config: &JobConfig) -> Vec<Invalid> {
-    let namespace = config.metadata.namespace.as_deref().unwrap_or_default();
-    crate::core::jobs::validate::validate(&config.spec, namespace)
+pub fn job_config(object: &JobConfig) -> Vec<Invalid> {
+    jobs::validate::validate(
+        &object.spec,
+        object.metadata.namespace.as_deref().unwrap_or_default(),
+    )
 }
 
 /// What is wrong with a ServiceLevelObjective; empty when all is well.
