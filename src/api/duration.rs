@@ -36,7 +36,7 @@ impl fmt::Display for Duration {
 }
 
 /// Longer lengths of time count as this one, ten years: so that no sum with a timestamp can overflow.
-pub const LONGEST: std::time::Duration = std::time::Duration::from_secs(87_600 * 3600);
+pub const LONGEST: std::time::Duration = std::time::Duration::from_hours(87600);
 
 impl FromStr for Duration {
     type Err = String;

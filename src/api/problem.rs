@@ -121,6 +121,9 @@ pub struct ProblemEventStatus {
     /// The newest run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<String>,
+    /// The older open problem of the same type on the same service that this one joined: it ends as that one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<String>,
     /// How many runs there were.
     #[serde(default)]
     pub runs: i32,

@@ -145,7 +145,7 @@ fn attempt_lines(out: &mut String, attempt: &AttemptStatus, last: bool, now: Tim
 fn mark(task: &TaskStatus) -> (&'static str, &'static str) {
     match (task.state.as_str(), task.result.as_deref()) {
         ("Skipped", _) => ("-", DIM),
-        ("Pending", _) | ("", _) => ("·", DIM),
+        ("Pending" | "", _) => ("·", DIM),
         ("Done", Some("pass")) => ("✔", GREEN),
         ("Done", Some("warning")) => ("!", YELLOW),
         ("Done" | "Lost", _) => ("✘", RED),

@@ -27,7 +27,7 @@ const BATCH: usize = 256;
 /// So many statuses are written at once.
 const WRITES: usize = 8;
 const RETRY_FIRST: Duration = Duration::from_secs(1);
-const RETRY_LAST: Duration = Duration::from_secs(60);
+const RETRY_LAST: Duration = Duration::from_mins(1);
 
 /// All of one kind in one namespace.
 type Group = (Kind, String);

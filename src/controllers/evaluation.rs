@@ -43,7 +43,7 @@ const POOL: usize = 64;
 /// So many of them by one Evaluation.
 const PER_EVALUATION: usize = 16;
 /// All queries of one Evaluation must be answered within this, or they count as one that was not.
-const ROUND: Duration = Duration::from_secs(120);
+const ROUND: Duration = Duration::from_mins(2);
 /// What is remembered of an Evaluation that went away unseen is forgotten after this.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(1);
 

@@ -113,7 +113,7 @@ fn status(world: &World, name: &str) -> EvaluationStatus {
 async fn ended(world: &World, name: &str) -> EvaluationStatus {
     let what = format!("the end of {name}");
     world
-        .wait_until(&what, Duration::from_secs(300), |w| status(w, name).done)
+        .wait_until(&what, Duration::from_mins(5), |w| status(w, name).done)
         .await;
     status(world, name)
 }
@@ -139,7 +139,7 @@ fn a_verdict_takes_one_write() {
             "pass: 100 of 100; no baseline to compare with yet"
         );
         assert!(condition_is(&status.conditions, "Succeeded", "True"));
-        world.sleep(Duration::from_secs(3600)).await;
+        world.sleep(Duration::from_hours(1)).await;
         assert_eq!(writes(&world), 1, "{}", world.describe());
         let asked = asked.lock().unwrap().clone();
         let end: Timestamp = "2026-01-05T09:00:00Z".parse().unwrap();

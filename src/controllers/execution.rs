@@ -1,7 +1,7 @@
 //! SequenceExecutions: gathers facts, decides, writes the status, carries the effects out.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -58,6 +58,8 @@ pub struct Executions {
     reader: Reader,
     live: Store<Guarded<SequenceExecution>>,
     arbiter: Mutex<Arbiter>,
+    /// The uids of the Jobs that this process created, by the run's uid: their statuses learn them later.
+    created: Mutex<HashMap<String, BTreeMap<String, String>>>,
     wake: Wake<Guarded<SequenceExecution>>,
     problems: Wake<Guarded<ProblemEvent>>,
     backoff: Backoff,
@@ -91,6 +93,7 @@ pub async fn run(
         reader: inputs.reader,
         live: live.clone(),
         arbiter: Mutex::default(),
+        created: Mutex::default(),
         wake: inputs.wake,
         problems: inputs.problems,
         backoff: Backoff::default(),
@@ -290,6 +293,7 @@ impl Executions {
     ) -> Result<Decision, Error> {
         let needs = sequence::needs(run, now);
         let mut facts = self.reader.gather(run, &needs, now).await?;
+        facts.created = self.created_for(run);
         facts.refused.clone_from(&extra.refused);
         facts
             .jobs
@@ -320,25 +324,24 @@ impl Executions {
     }
 
     fn candidate(&self, run: &SequenceExecution) -> Candidate {
-        let sequence = match run
+        let sequence = if let Some(pinned) = run
             .status
             .as_ref()
             .and_then(|s| s.plan.as_ref())
             .and_then(|p| p.sequence.clone())
         {
-            Some(pinned) => Some(pinned),
-            None => {
-                let definitions = self.reader.definitions.of(&run.namespace().unwrap_or_default());
-                let spec = &run.spec;
-                crate::core::definitions::sequence(
-                    &definitions.shipyards,
-                    &spec.project,
-                    &spec.stage,
-                    &spec.sequence,
-                )
-                .ok()
-                .map(|(_, sequence)| sequence.into_owned())
-            }
+            Some(pinned)
+        } else {
+            let definitions = self.reader.definitions.of(&run.namespace().unwrap_or_default());
+            let spec = &run.spec;
+            crate::core::definitions::sequence(
+                &definitions.shipyards,
+                &spec.project,
+                &spec.stage,
+                &spec.sequence,
+            )
+            .ok()
+            .map(|(_, sequence)| sequence.into_owned())
         };
         Candidate {
             uid: run.uid().unwrap_or_default(),
@@ -372,7 +375,10 @@ impl Executions {
         for effect in &decision.then {
             let refused = match effect {
                 Effect::CreateJob(job) => match self.context.effects.create(job.as_ref()).await {
-                    Ok(Created::New(_)) => None,
+                    Ok(Created::New(created)) => {
+                        self.remember(&created);
+                        None
+                    }
                     Ok(Created::Existed(found)) => {
                         judge |= found.metadata.uid != known_uid(run, &found);
                         extra.jobs.push(found);
@@ -434,10 +440,38 @@ impl Executions {
         Ok(found.filter(|live| live.metadata.uid == run.metadata.uid))
     }
 
+    fn remember(&self, job: &Job) {
+        let owner = job
+            .metadata
+            .owner_references
+            .iter()
+            .flatten()
+            .find(|o| o.controller == Some(true));
+        if let (Some(owner), Some(uid)) = (owner, job.uid()) {
+            let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
+            created
+                .entry(owner.uid.clone())
+                .or_default()
+                .insert(job.name_any(), uid);
+        }
+    }
+
+    fn created_for(&self, run: &SequenceExecution) -> BTreeMap<String, String> {
+        let created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
+        run.uid()
+            .and_then(|uid| created.get(&uid).cloned())
+            .unwrap_or_default()
+    }
+
     /// The run has ended or is gone: its place is free, and its problem wants to know.
     fn left(&self, run: &SequenceExecution) {
         self.release(run);
-        self.backoff.reset(&run.uid().unwrap_or_default());
+        let uid = run.uid().unwrap_or_default();
+        self.backoff.reset(&uid);
+        self.created
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&uid);
         if let Some(by) = run
             .spec
             .triggered_by

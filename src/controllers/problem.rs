@@ -147,6 +147,7 @@ impl Problems {
             let facts = Facts {
                 run: self.run_of(&problem).await?,
                 older: self.older(&problem),
+                joined: self.joined(&problem).await?,
             };
             let decision = problem::step(&problem, &facts, now);
             if let Some(run) = &decision.create {
@@ -187,6 +188,14 @@ impl Problems {
             return Ok(None);
         };
         self.get(&problem.namespace().unwrap_or_default(), name).await
+    }
+
+    /// The problem that this one joined, live: one that has ended is in no cache.
+    async fn joined(&self, problem: &ProblemEvent) -> Result<Option<ProblemEvent>, Error> {
+        match problem.status.as_ref().and_then(|s| s.joined.as_ref()) {
+            Some(name) => self.get(&problem.namespace().unwrap_or_default(), name).await,
+            None => Ok(None),
+        }
     }
 
     async fn read(&self, problem: &ProblemEvent) -> Result<Option<ProblemEvent>, Error> {

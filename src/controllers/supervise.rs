@@ -10,7 +10,7 @@ use std::{
 use futures::FutureExt;
 
 const FIRST: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// Runs one reconciliation; a panic in it is an error with its message.
 pub async fn guard<T>(reconcile: impl Future<Output = T>) -> Result<T, String> {

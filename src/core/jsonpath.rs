@@ -85,16 +85,15 @@ fn without_quoted(path: &str) -> String {
     let mut quote = None;
     let mut escaped = false;
     path.chars()
-        .filter(|&c| match quote {
-            Some(q) => {
+        .filter(|&c| {
+            if let Some(q) = quote {
                 let ends = c == q && !escaped;
                 escaped = c == '\\' && !escaped;
                 if ends {
                     quote = None;
                 }
                 ends
-            }
-            None => {
+            } else {
                 quote = matches!(c, '\'' | '"').then_some(c);
                 true
             }

@@ -42,7 +42,7 @@ impl Events {
                         tracing::warn!(%error, event = event.metadata.name, "could not publish an Event");
                     }
                     Err(_) => {
-                        tracing::warn!(event = event.metadata.name, "publishing an Event took too long")
+                        tracing::warn!(event = event.metadata.name, "publishing an Event took too long");
                     }
                 }
             }

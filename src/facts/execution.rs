@@ -105,6 +105,12 @@ impl Reader {
         if needs.history && asks_for_action(&sequence) {
             facts.history = self.history(run, now).await?;
         }
+        facts.events = definitions
+            .job_configs
+            .iter()
+            .flat_map(|config| config.spec.actions.iter().flat_map(|a| &a.events))
+            .map(|event| event.name.clone())
+            .collect();
         facts.accounts = self.accounts(run, facts.attempt.as_ref()).await?;
         facts.jobs = self.jobs(run, needs).await?;
         facts.pods = self
@@ -157,7 +163,7 @@ impl Reader {
                 .job_configs
                 .iter()
                 .find(|c| c.name_any() == config.name);
-            pinned.push(pin("JobConfig", of.map(|c| c.as_ref())));
+            pinned.push(pin("JobConfig", of.map(std::convert::AsRef::as_ref)));
             pinned.extend(self.source_keys(&namespace, config).await?);
         }
         let gate = gate(definitions, &place, tasks.contains(&"evaluation"), &mut pinned);

@@ -337,7 +337,7 @@ mod tests {
         tokio::task::yield_now().await;
         let working = tokio::spawn(work);
         for task in waiting {
-            let woken = tokio::time::timeout(std::time::Duration::from_secs(60), task).await;
+            let woken = tokio::time::timeout(std::time::Duration::from_mins(1), task).await;
             assert_eq!(woken.unwrap().unwrap(), Ok(()));
         }
         working.abort();

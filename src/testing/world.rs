@@ -19,7 +19,7 @@ pub const NAMESPACE: &str = "demo";
 /// When every world begins.
 const BEGINNING: &str = "2026-01-05T09:00:00Z";
 /// No scenario takes longer on the wall clock.
-const REAL_LIMIT: Duration = Duration::from_secs(120);
+const REAL_LIMIT: Duration = Duration::from_mins(2);
 
 /// The box; clones are the same one.
 #[derive(Clone)]
@@ -74,7 +74,7 @@ impl Operator {
     /// Asks it to end in order, and waits until it has; an operator that takes longer than a minute fails the test.
     pub async fn stop(self) {
         self.shutdown.cancel();
-        let ended = tokio::time::timeout(Duration::from_secs(60), self.task).await;
+        let ended = tokio::time::timeout(Duration::from_mins(1), self.task).await;
         ended
             .expect("the operator ends within a minute when asked")
             .expect("the operator does not panic");

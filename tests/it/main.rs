@@ -1,6 +1,7 @@
 //! The integration tests: one binary, so that everything is linked once.
 
 #![allow(
+    clippy::pedantic,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -94,7 +94,7 @@ pub(super) fn check_sources(sources: &[Source]) -> Vec<Invalid> {
                     ));
                 }
                 let items = secret.items.as_deref().unwrap_or_default();
-                if secret.key.is_some() == !items.is_empty() {
+                if secret.key.is_some() != items.is_empty() {
                     let remedy = "set either key (one file) or items (its keys and their paths): Coxswain does not read Secrets";
                     wrong.push(Invalid::new(format!("{at}.secret"), remedy));
                 }

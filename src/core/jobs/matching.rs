@@ -55,7 +55,7 @@ pub fn recorded<'a>(configs: &'a [PinnedJobConfig], config: &str, action: i32) -
 }
 
 /// The sentence for a task that nobody answers: it names the event, and the nearest one that a JobConfig has.
-pub fn no_executor(configs: &[PinnedJobConfig], event: &Value) -> String {
+pub fn no_executor(configs: &[PinnedJobConfig], others: &[String], event: &Value) -> String {
     let event_type = event["type"].as_str().unwrap_or_default();
     let named =
         every_action(configs).any(|matched| matched.action.events.iter().any(|f| fits(&f.name, event_type)));
@@ -67,6 +67,7 @@ pub fn no_executor(configs: &[PinnedJobConfig], event: &Value) -> String {
     }
     let known: Vec<&str> = every_action(configs)
         .flat_map(|matched| matched.action.events.iter().map(|f| f.name.as_str()))
+        .chain(others.iter().map(String::as_str))
         .collect();
     format!(
         "no JobConfig action answers {event_type}{}",
@@ -212,9 +213,9 @@ mod tests {
         let config = config(
             "c",
             0,
-            r#"[{name: n, tasks: [], events: [
+            r"[{name: n, tasks: [], events: [
                 {name: sh.keptn.event.action.triggered, jsonpath: {property: $.data.action.action, match: hello}},
-                {name: sh.keptn.event.action.triggered, jsonpath: {property: $.data.action.action, match: goodbye}}]}]"#,
+                {name: sh.keptn.event.action.triggered, jsonpath: {property: $.data.action.action, match: goodbye}}]}]",
         );
         for action in ["hello", "goodbye"] {
             let configs = [config.clone()];
@@ -255,7 +256,7 @@ mod tests {
     #[test]
     fn nobody_answers_is_said_with_what_is_there() {
         let name = "sh.keptn.event.je-tests.triggered";
-        let message = no_executor(&[one("c", 0, name, None)], &event("je-test", json!({})));
+        let message = no_executor(&[one("c", 0, name, None)], &[], &event("je-test", json!({})));
         assert_eq!(
             message,
             r#"no JobConfig action answers sh.keptn.event.je-test.triggered; did you mean "sh.keptn.event.je-tests.triggered"?"#
@@ -268,6 +269,7 @@ mod tests {
         );
         let message = no_executor(
             &[config],
+            &[],
             &event("action", json!({"action": {"action": "restart"}})),
         );
         assert!(
@@ -275,7 +277,7 @@ mod tests {
             "{message}"
         );
         assert_eq!(
-            no_executor(&[], &event("x", json!({}))),
+            no_executor(&[], &[], &event("x", json!({}))),
             "no JobConfig action answers sh.keptn.event.x.triggered"
         );
     }

@@ -59,7 +59,7 @@ fn defaults() -> SecurityContext {
 fn replace(context: &mut SecurityContext, field: &str, value: &Value) -> Result<(), String> {
     match field {
         "allowPrivilegeEscalation" => {
-            context.allow_privilege_escalation = Some(read(value, "true or false")?)
+            context.allow_privilege_escalation = Some(read(value, "true or false")?);
         }
         "readOnlyRootFilesystem" => context.read_only_root_filesystem = Some(read(value, "true or false")?),
         "runAsNonRoot" => context.run_as_non_root = Some(read(value, "true or false")?),

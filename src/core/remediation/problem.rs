@@ -25,6 +25,8 @@ pub struct Facts {
     pub run: Option<SequenceExecution>,
     /// An older open problem of the same type on the same service.
     pub older: Option<String>,
+    /// The problem that this one joined, read live; None when it is gone.
+    pub joined: Option<ProblemEvent>,
 }
 
 /// What to do about it.
@@ -82,7 +84,12 @@ fn open(problem: &ProblemEvent, facts: &Facts, resolved: bool, now: Timestamp, d
         );
         return end(d, now, "Expired", "Expired", &message, false);
     }
+    if let Some(joined) = facts.joined.as_ref().filter(|_| d.status.joined.is_some()) {
+        return join(joined, now, d);
+    }
+    d.status.joined = None;
     if let Some(older) = &facts.older {
+        d.status.joined = Some(older.clone());
         let message =
             format!("ProblemEvent {older} reports the same problem of the same service and is being handled");
         d.again = Some(expiry);
@@ -157,6 +164,30 @@ fn follow(problem: &ProblemEvent, facts: &Facts, resolved: bool, now: Timestamp,
         )
     };
     end(d, now, phase, &status.reason, &message, good);
+}
+
+/// A problem that joined another one ends as that one does: its service was seen to.
+fn join(joined: &ProblemEvent, now: Timestamp, d: &mut Decision) {
+    let name = joined.metadata.name.clone().unwrap_or_default();
+    let status = joined.status.clone().unwrap_or_default();
+    if !status.done {
+        return;
+    }
+    let phase = match status.phase.as_str() {
+        "Healed" => "Healed",
+        "Resolved" => "Resolved",
+        "Expired" => "Expired",
+        _ => "Exhausted",
+    };
+    let message = format!("joined ProblemEvent {name}: {}", status.message);
+    end(
+        d,
+        now,
+        phase,
+        "Joined",
+        &message,
+        matches!(phase, "Healed" | "Resolved"),
+    );
 }
 
 /// The problem's run of this number.

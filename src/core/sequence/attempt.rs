@@ -206,6 +206,9 @@ impl Machine<'_> {
         let result = last.result.clone().unwrap_or_else(|| "pass".to_owned());
         attempt.result = Some(result.clone());
         attempt.finished_at = Some(now);
+        for unreached in attempt.tasks.iter_mut().filter(|t| t.state == "Pending") {
+            "Skipped".clone_into(&mut unreached.state);
+        }
         self.s.result = Some(result.clone());
         if last.name == task::GET_ACTION && result == "fail" {
             return self.no_action(&last);

@@ -7,6 +7,7 @@
 mod attempt;
 mod finish;
 mod gate;
+mod job_ends;
 mod jobs;
 mod payload;
 mod step;
@@ -80,6 +81,10 @@ pub struct Facts {
     pub history: History,
     /// The run's Jobs, by name. The current one was read live when the cache did not have it.
     pub jobs: BTreeMap<String, Job>,
+    /// The uids of Jobs that this process created; the status learns them with its next write.
+    pub created: BTreeMap<String, String>,
+    /// The event names of every JobConfig that applies, for the nearest one to a task that nobody answers.
+    pub events: Vec<String>,
     /// The run's pods.
     pub pods: Vec<Pod>,
     /// Warnings about the current Job and its pod.

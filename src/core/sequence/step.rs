@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::{
         Duration, SequenceExecution, SequenceExecutionStatus, Timestamp as ApiTime,
-        execution::{AttemptStatus, Control, Desired, PinnedRemediation, TaskStatus},
+        execution::{AttemptStatus, Desired, PinnedRemediation, TaskStatus},
         shipyard::{Sequence, Task},
     },
     core::{note::Note, queue::Grant},
@@ -226,7 +226,7 @@ impl Machine<'_> {
     }
 
     pub(super) fn desired(&self) -> Desired {
-        self.execution.spec.control.unwrap_or(Control::default()).desired
+        self.execution.spec.control.unwrap_or_default().desired
     }
 
     pub(super) fn sequence(&self) -> Option<&Sequence> {

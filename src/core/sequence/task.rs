@@ -161,7 +161,7 @@ impl Machine<'_> {
             GET_ACTION => self.get_action(index),
             EVALUATION => self.start_evaluation(index),
             _ => {
-                let message = matching::no_executor(&configs, &event);
+                let message = matching::no_executor(&configs, &self.facts.events, &event);
                 self.finish_task(index, Outcome::errored("NoExecutor", message))
             }
         }

@@ -18,7 +18,7 @@ use crate::api::{MetricsProvider, metricsprovider::PrometheusProvider};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Whatever the provider's timeout says.
-const TIMEOUT_MAX: Duration = Duration::from_secs(120);
+const TIMEOUT_MAX: Duration = Duration::from_mins(2);
 const MAX_BYTES: usize = 1024 * 1024;
 /// A query up to this length goes into the URL, which any proxy before the server lets through; a longer one is sent as
 /// a form.

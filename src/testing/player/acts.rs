@@ -139,7 +139,7 @@ impl Stage {
                 play.message.as_deref(),
                 &now,
                 play.sidecar,
-            )
+            );
         });
         if !play.sidecar {
             return Some(End::Exited(play.exit_code));
@@ -203,9 +203,9 @@ impl Stage {
             status.active = None;
             status.ready = Some(0);
             if succeeded {
-                status.succeeded = Some(1)
+                status.succeeded = Some(1);
             } else {
-                status.failed = Some(1)
+                status.failed = Some(1);
             }
         });
         self.let_pod_go();

@@ -72,7 +72,7 @@ impl ApiServer {
         let meta = created.meta().clone();
         let (namespace, name) = (meta.namespace.unwrap_or_default(), meta.name.unwrap_or_default());
         self.edit_value(&place::<K>(&namespace, &name), Part::Status, |old| {
-            old["status"] = value["status"].clone()
+            old["status"] = value["status"].clone();
         })
         .map(|v| typed(&v))
     }

@@ -16,7 +16,7 @@ use super::{
     store::Change,
 };
 
-const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+const BOOKMARK_EVERY: Duration = Duration::from_mins(1);
 const LONGEST: u64 = 3600;
 
 /// One watch stream.

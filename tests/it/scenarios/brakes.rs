@@ -199,6 +199,9 @@ fn a_spent_budget_exhausts_also_after_a_restart() {
         shop.world.sleep(secs(2)).await;
         shop.problem("first");
         shop.ended("first", mins(30)).await;
+        shop.world
+            .wait_until("closed", mins(1), |_| shop.problem_status("first").done)
+            .await;
         shop.operator.crash();
         let world = shop.world;
         let shop = Shop {

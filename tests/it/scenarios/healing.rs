@@ -227,6 +227,10 @@ fn the_same_problem_again_joins_the_open_one() {
         shop.problem("again");
         shop.ended("first", mins(5)).await;
         shop.world.sleep(mins(5)).await;
+        assert_eq!(
+            shop.problem_status("again").phase,
+            shop.problem_status("first").phase
+        );
         assert!(
             shop.problem_status("again").message.contains("first"),
             "{:?}",
