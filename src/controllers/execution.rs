@@ -5,8 +5,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use futures::{Stream, StreamExt, stream};
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use futures::StreamExt;
+use k8s_openapi::api::batch::v1::Job;
 use kube::{
     Api, ResourceExt,
     runtime::{
@@ -24,9 +24,8 @@ use super::{
     wake::{Wake, Woken},
 };
 use crate::{
-    api::{Evaluation, ProblemEvent, SequenceExecution},
+    api::{ProblemEvent, SequenceExecution},
     core::{
-        labels,
         queue::{Arbiter, Candidate, PlaceKey},
         sequence::{self, Decision, Effect, Facts, Needs, priority},
     },
@@ -123,7 +122,7 @@ pub async fn run(
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .reconcile_on(woken)
         .reconcile_on(inputs.job_changes)
-        .reconcile_on(evaluation_changes(&context))
+        .reconcile_on(super::children::evaluation_changes(&context))
         .reconcile_all_on(all)
         .graceful_shutdown_on(shutdown)
         .run(
@@ -161,65 +160,6 @@ pub async fn run(
             }
         })
         .await;
-}
-
-/// An Evaluation that has its verdict, or is gone, leaves the selection: its run looks at it.
-fn evaluation_changes(
-    context: &Context,
-) -> impl Stream<Item = ObjectRef<Guarded<SequenceExecution>>> + Send + 'static {
-    let api = Api::<kube::core::PartialObjectMeta<Evaluation>>::all(context.client.clone());
-    let config = watcher::Config::default()
-        .fields("status.done!=true")
-        .timeout(WATCH_TIMEOUT);
-    watcher(api, config)
-        .default_backoff()
-        .filter_map(|event| async move {
-            match event {
-                Ok(watcher::Event::Delete(gone)) => owner_by_label(&gone),
-                _ => None,
-            }
-        })
-}
-
-/// The watches of Jobs and their pods, with the caches that they fill.
-pub fn watch_jobs(
-    client: &kube::Client,
-) -> (
-    Store<Job>,
-    Store<Pod>,
-    futures::stream::BoxStream<'static, ObjectRef<Guarded<SequenceExecution>>>,
-) {
-    let ours = format!("{}={}", labels::MANAGED_BY, labels::COXSWAIN);
-    let config = watcher::Config::default().labels(&ours).timeout(WATCH_TIMEOUT);
-    let (jobs, job_writer) = reflector::store();
-    let (pods, pod_writer) = reflector::store();
-    let job_stream = watcher(Api::<Job>::all(client.clone()), config.clone())
-        .default_backoff()
-        .modify(|job| {
-            job.managed_fields_mut().clear();
-            // Only metadata and status are looked at again.
-            if let Some(spec) = job.spec.as_mut() {
-                spec.template = Default::default();
-            }
-        })
-        .reflect(job_writer)
-        .touched_objects()
-        .filter_map(|job| async move { job.ok().as_ref().and_then(owner_by_label) });
-    let pod_stream = watcher(Api::<Pod>::all(client.clone()), config)
-        .default_backoff()
-        .modify(|pod| {
-            pod.managed_fields_mut().clear();
-            pod.spec = None;
-        })
-        .reflect(pod_writer)
-        .touched_objects()
-        .filter_map(|pod| async move { pod.ok().as_ref().and_then(owner_by_label) });
-    (jobs, pods, stream::select(job_stream, pod_stream).boxed())
-}
-
-fn owner_by_label<K: ResourceExt>(object: &K) -> Option<ObjectRef<Guarded<SequenceExecution>>> {
-    let name = object.labels().get(labels::EXECUTION)?;
-    Some(ObjectRef::new(name).within(&object.namespace()?))
 }
 
 impl Executions {

@@ -1,5 +1,6 @@
 //! One file per kind: what is watched, and facts -> decide -> effects. Thin.
 
+pub mod children;
 pub mod definitions;
 pub mod evaluation;
 pub mod execution;

@@ -6,7 +6,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, definitions, evaluation, execution, problem, wake};
+use super::{Context, children, definitions, evaluation, execution, problem, wake};
 use crate::{
     core::labels,
     facts::{execution::Reader, filled::filled, holds::Holds, metrics::MetricsSource, stores::Definitions},
@@ -46,7 +46,7 @@ pub async fn run(
     let (wake_runs, woken_runs) = wake::channel();
     let (wake_problems, woken_problems) = wake::channel();
     let (open, problem_stream) = problem::watch(client, wake_runs.clone(), wake_problems.clone());
-    let (jobs, pods, job_changes) = execution::watch_jobs(client);
+    let (jobs, pods, job_changes) = children::watch_jobs(client);
     let reader = Reader {
         client: client.clone(),
         definitions: definitions.clone(),
