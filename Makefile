@@ -3,7 +3,7 @@
 #   make test   everything that CI checks
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-rust test-go test-control-plane test-cluster lint generate image install-deps bench bench-sequence
+.PHONY: help demo demo-down test test-rust test-go test-control-plane test-cluster lint generate image install-deps
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -40,9 +40,3 @@ image: ## The operator's image, as a tar; prints its path
 
 install-deps: ## Installs what the tests need, with apt; root
 	@hack/install-deps.sh
-
-bench: ## Measures what docs/performance.md says
-	@hack/bench.sh all
-
-bench-sequence: ## Four Jobs in a row, three ways
-	@hack/bench.sh sequence

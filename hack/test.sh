@@ -33,7 +33,7 @@ lint() {
 	for dir in hack/cluster examples/tutorial/helloservice; do
 		unformatted=$(gofmt -l "$dir")
 		[ -z "$unformatted" ] || die "gofmt -w $unformatted"
-		(cd "$dir" && go vet ./...)
+		(cd "$dir" && CGO_ENABLED=0 go vet ./...)
 	done
 }
 
@@ -45,7 +45,7 @@ rust_tests() {
 go_tests() {
 	local dir
 	for dir in hack/cluster examples/tutorial/helloservice; do
-		(cd "$dir" && go test ./...)
+		(cd "$dir" && CGO_ENABLED=0 go test -trimpath ./...)
 	done
 }
 

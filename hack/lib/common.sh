@@ -43,6 +43,7 @@ need() { command -v "$1" >/dev/null || die "'$1' is missing: $2"; }
 
 # rust: makes sure that cargo is on PATH; rustup, if it is there, takes the toolchain from rust-toolchain.toml.
 rust() {
-	[ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+	# shellcheck source=/dev/null
+	[ ! -f "$HOME/.cargo/env" ] || . "$HOME/.cargo/env"
 	need cargo "install Rust from https://rustup.rs, or run make install-deps as root"
 }
