@@ -30,7 +30,9 @@ pub struct JobKey<'a> {
 
 /// A text that is no Job's key.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0:?} is no key of a Job: it must be <execution uid>/<attempt>/<task>/<action>/<job>/<try>, as in COXSWAIN_KEY")]
+#[error(
+    "{0:?} is no key of a Job: it must be <execution uid>/<attempt>/<task>/<action>/<job>/<try>, as in COXSWAIN_KEY"
+)]
 pub struct ParseKeyError(String);
 
 impl<'a> JobKey<'a> {

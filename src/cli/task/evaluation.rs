@@ -138,7 +138,10 @@ impl Asking<'_> {
             let message = format!("an Evaluation named {name} exists and is not this run's: delete it");
             return Ok(Said::End(Outcome::errored("NameTaken", message)));
         }
-        tracing::info!("Evaluation {}/{name}: waits for its verdict", self.worker.namespace);
+        tracing::info!(
+            "Evaluation {}/{name}: waits for its verdict",
+            self.worker.namespace
+        );
         let until = asked::patience(&found.spec.window).min(self.deadline);
         let Some(ended) = self.verdict(found, until).await else {
             return Ok(Said::Nothing(format!("Evaluation {name} has no verdict")));

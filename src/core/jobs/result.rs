@@ -470,7 +470,12 @@ mod tests {
     #[rstest]
     #[case(0, r#"{"result":"fail","reason":"NoActionLeft"}"#, "NoActionLeft", false)]
     #[case(0, r#"{"result":"warning","reason":"Unverified"}"#, "Unverified", false)]
-    #[case(1, r#"{"reason":"Inconclusive","result":"fail","message":"no answer"}"#, "Inconclusive", true)]
+    #[case(
+        1,
+        r#"{"reason":"Inconclusive","result":"fail","message":"no answer"}"#,
+        "Inconclusive",
+        true
+    )]
     #[case(1, r#"{"reason":"not a word","result":"fail"}"#, "ExitCode", true)]
     #[case(0, r#"{"reason":"not a word","result":"pass"}"#, "BadReport", true)]
     #[case::a_log_line_is_text(0, r#"{"reason":"not a word","message":"x"}"#, "", false)]
@@ -496,7 +501,10 @@ mod tests {
     #[test]
     fn a_report_that_would_be_cut_is_not_made() {
         let data = Object::from_iter([("action".to_owned(), json!("x".repeat(MESSAGE_MAX)))]);
-        let outcome = Outcome { data, ..Outcome::default() };
+        let outcome = Outcome {
+            data,
+            ..Outcome::default()
+        };
         assert!(report(&outcome).unwrap_err().contains("bytes"));
     }
 

@@ -197,7 +197,12 @@ pub fn outcome(pinned: &PinnedRemediation, payload: &Object) -> Outcome {
 /// The name for people of the action that get-action's data names.
 pub fn chosen(data: &Object) -> Option<String> {
     let action = data.get("action")?;
-    let text = |field| action.get(field).and_then(Value::as_str).filter(|t| !t.is_empty());
+    let text = |field| {
+        action
+            .get(field)
+            .and_then(Value::as_str)
+            .filter(|t| !t.is_empty())
+    };
     text("name").or_else(|| text("action")).map(str::to_owned)
 }
 

@@ -221,9 +221,13 @@ impl Machine<'_> {
 
     fn no_action(&mut self, last: &TaskStatus) -> Flow {
         match last.reason.as_str() {
-            get_action::NO_ACTION_LEFT => self.finish(phases::EXHAUSTED, get_action::NO_ACTION_LEFT, &last.message),
+            get_action::NO_ACTION_LEFT => {
+                self.finish(phases::EXHAUSTED, get_action::NO_ACTION_LEFT, &last.message)
+            }
             // A Job that could not do its work is no broken definition.
-            _ if last.status.as_deref() == Some("errored") && !last.jobs.is_empty() => self.conclude(true, last),
+            _ if last.status.as_deref() == Some("errored") && !last.jobs.is_empty() => {
+                self.conclude(true, last)
+            }
             reason => return self.refuse(reason, &last.message),
         }
         Flow::Rest
@@ -434,5 +438,7 @@ impl Machine<'_> {
 /// Whether this is an evaluation that could not be made: that says nothing about the service, so no action follows from
 /// it. A Job's exit code alone is a verdict.
 fn did_not_measure(last: &TaskStatus) -> bool {
-    last.name == task::EVALUATION && last.status.as_deref() == Some("errored") && last.reason != result::EXIT_CODE
+    last.name == task::EVALUATION
+        && last.status.as_deref() == Some("errored")
+        && last.reason != result::EXIT_CODE
 }

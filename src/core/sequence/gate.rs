@@ -151,10 +151,7 @@ impl Machine<'_> {
 
     /// Until when a verdict is waited for.
     fn patience(&self, asked: &EvaluationTask) -> Timestamp {
-        asked
-            .window
-            .as_ref()
-            .map_or(self.now, asked::patience)
+        asked.window.as_ref().map_or(self.now, asked::patience)
     }
 
     fn take_verdict(
