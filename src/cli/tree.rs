@@ -277,7 +277,7 @@ mod tests {
         fulltour/production/helloservice remediation  Running  1m58s
         ├─ attempt 1  scale to 2            fail  score 33.3  1m12s
         │  ├─ ✔ get-action      0s  scale = 2 (action 1 of 2)
-        │  └─ ✘ evaluation    1m02s  fail: 33.3 of 100
+        │  └─ ✘ evaluation   1m02s  fail: 33.3 of 100
         └─ attempt 2  scale to 4              16s
            ├─ ✔ get-action      0s  scale = 4 (action 2 of 2)
            ├─ ● je-test        12s  Job helloservice-je-test-b runs

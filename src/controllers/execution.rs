@@ -483,7 +483,7 @@ impl Executions {
     }
 
     /// Nothing is decided before everything that decides was read: who holds a place, what is held back, what is
-    /// resolved, what is defined.
+    /// resolved, what is defined, what runs.
     async fn wait_until_ready(&self) {
         // A closed channel or store means that the controller is being shut down: then nothing is decided either.
         let listed = self
@@ -493,6 +493,8 @@ impl Executions {
             .await
             .is_ok();
         let read = facts::filled::filled(&self.reader.problems).await.is_ok()
+            && facts::filled::filled(&self.reader.jobs).await.is_ok()
+            && facts::filled::filled(&self.reader.pods).await.is_ok()
             && self.reader.holds.wait_until_ready().await
             && self.reader.definitions.wait_until_ready().await.is_ok();
         if !(listed && read) {

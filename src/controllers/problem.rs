@@ -52,6 +52,7 @@ struct Problems {
 pub fn watch(
     client: &kube::Client,
     runs: Wake<Guarded<SequenceExecution>>,
+    problems: Wake<Guarded<ProblemEvent>>,
 ) -> (
     Store<Guarded<ProblemEvent>>,
     impl Stream<Item = Result<Guarded<ProblemEvent>, watcher::Error>> + Send + 'static,
@@ -65,6 +66,10 @@ pub fn watch(
         .modify(|problem| problem.managed_fields_mut().clear())
         .reflect(writer)
         .inspect(move |event| {
+            // One that waited because the same problem was being handled goes on when that one has ended.
+            if let Ok(watcher::Event::Delete(_)) = event {
+                problems.wake_all();
+            }
             // A problem that is over stops its run before the next action.
             if let Ok(watcher::Event::Apply(changed)) = event
                 && let Some(problem) = changed.readable()

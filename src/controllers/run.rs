@@ -45,7 +45,7 @@ pub async fn run(
     let (holds, hold_changes) = Holds::watch(client, &options.own_namespace);
     let (wake_runs, woken_runs) = wake::channel();
     let (wake_problems, woken_problems) = wake::channel();
-    let (open, problem_stream) = problem::watch(client, wake_runs.clone());
+    let (open, problem_stream) = problem::watch(client, wake_runs.clone(), wake_problems.clone());
     let (jobs, pods, job_changes) = execution::watch_jobs(client);
     let reader = Reader {
         client: client.clone(),

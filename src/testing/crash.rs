@@ -32,7 +32,7 @@ pub struct Scenario<T> {
     /// Sets the stage; the operator is not yet there.
     pub setup: Rc<dyn Fn(&World)>,
     /// The operator's main function.
-    pub operator: Rc<dyn Fn(Seat) -> BoxFuture<'static, ()>>,
+    pub operator: Rc<dyn Fn(Seat, &World) -> BoxFuture<'static, ()>>,
     /// What happens once the operator runs, until the story is at its end.
     pub story: Rc<dyn Fn(World) -> LocalBoxFuture<'static, ()>>,
     /// How long a crashed operator is away.
@@ -91,8 +91,9 @@ impl<T> Scenario<T> {
     async fn keep_alive(&self, world: &World) {
         let mut incarnation = 1;
         loop {
-            let operator: Operator =
-                world.start(&format!("operator-{incarnation}"), |seat| (self.operator)(seat));
+            let operator: Operator = world.start(&format!("operator-{incarnation}"), |seat| {
+                (self.operator)(seat, world)
+            });
             operator.dead().await;
             incarnation += 1;
             tokio::time::sleep(self.away).await;

@@ -10,6 +10,7 @@
 mod cluster;
 mod conformance;
 mod control_plane;
+mod crash;
 mod faults;
 mod generated;
 mod house;

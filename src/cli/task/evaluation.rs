@@ -45,9 +45,6 @@ enum Said {
 pub(super) async fn answer(worker: &Worker) -> anyhow::Result<Outcome> {
     let (run, own) = worker.place(EVALUATION).await?;
     let status = run.status.clone().unwrap_or_default();
-    if let Some(error) = asked::gate_error(&status) {
-        return Ok(Outcome::errored("InvalidGate", error));
-    }
     let mut task = Asking {
         worker,
         effects: Effects::new(worker.client.clone()),

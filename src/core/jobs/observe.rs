@@ -136,10 +136,10 @@ pub fn is_ours(job: &Job, key: &str) -> bool {
 
 /// Whether a Job whose verdict is known is still not finished a minute after its container ended, kept alive by an
 /// injected sidecar: then it is to be deleted.
-pub fn lingers(job: &Job, finished_at: Timestamp, now: Timestamp) -> bool {
+pub fn lingers(job: &Job, finished_at: Timestamp, patience: Duration, now: Timestamp) -> bool {
     end_of(job).is_none()
         && job.metadata.deletion_timestamp.is_none()
-        && now >= after(finished_at, LINGER_SECS)
+        && now.duration_since(finished_at) >= patience.signed()
 }
 
 /// When [`observe`] may say something else although nothing has changed but the time; none when it will not.

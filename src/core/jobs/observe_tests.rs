@@ -197,9 +197,10 @@ fn a_sidecar_can_t_keep_a_failure_from_being_seen() {
 
 #[test]
 fn a_job_that_lingers_after_its_container_is_to_be_deleted() {
-    assert!(!lingers(&job(&[]), at(20), at(79)));
-    assert!(lingers(&job(&[]), at(20), at(80)));
-    assert!(!lingers(&job(&[("Complete", "", 21)]), at(20), at(80)));
+    let minute = crate::api::Duration::from_secs(60);
+    assert!(!lingers(&job(&[]), at(20), minute, at(79)));
+    assert!(lingers(&job(&[]), at(20), minute, at(80)));
+    assert!(!lingers(&job(&[("Complete", "", 21)]), at(20), minute, at(80)));
 }
 
 #[test]

@@ -20,12 +20,6 @@ use crate::{
     },
 };
 
-/// Why the gate can't be asked, when it can't.
-pub fn gate_error(status: &SequenceExecutionStatus) -> Option<String> {
-    let gate = status.plan.as_ref()?.gate.as_ref()?;
-    (!gate.error.is_empty()).then(|| gate.error.clone())
-}
-
 /// What the evaluation at this index of the newest attempt measures, if it is asked at `now`. The error names the
 /// property that is wrong.
 pub fn plan_window(

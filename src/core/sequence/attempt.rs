@@ -132,6 +132,10 @@ impl Machine<'_> {
             self.look_again(self.now);
             return Flow::Rest;
         };
+        // Nothing is done to a service whose gate can't be asked afterwards.
+        if !definitions.gate.error.is_empty() {
+            return self.refuse("InvalidObjective", &definitions.gate.error);
+        }
         let mut plan = self.s.plan.clone().unwrap_or_default();
         plan.job_configs.clone_from(&definitions.job_configs);
         plan.gate = Some(definitions.gate.clone());
@@ -211,6 +215,11 @@ impl Machine<'_> {
             self.finish(phases::INCONCLUSIVE, &last.reason, &last.message);
             return Flow::Rest;
         }
+        // A task that nobody answers is a mistake in the configuration: another action would not mend it.
+        if last.reason == "NoExecutor" {
+            let message = format!("{}: {}", last.name, last.message);
+            return self.refuse("NoExecutor", &message);
+        }
         let failed = result == "fail" || last.status.as_deref() == Some("errored");
         if !self.retries(&result) {
             self.conclude(failed, &last);
@@ -253,11 +262,7 @@ impl Machine<'_> {
         } else {
             &last.reason
         };
-        if reason == "NoExecutor" {
-            self.refuse(reason, &what);
-        } else {
-            self.finish(phases::FAILED, reason, &what);
-        }
+        self.finish(phases::FAILED, reason, &what);
     }
 
     /// The action of this attempt, if one really ran.

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::{Effect, step::Machine, task};
 use crate::{
     api::{
-        Condition, SequenceExecutionStatus, Timestamp as ApiTime,
+        Condition, Duration, SequenceExecutionStatus, Timestamp as ApiTime,
         common::{Time, set_condition},
         execution::Plan,
     },
@@ -31,6 +31,10 @@ pub mod phases {
     pub const EXPIRED: &str = "Expired";
 }
 
+/// When the run ends nobody looks again: a Job whose container ended this long ago, and which the Job controller does
+/// not call finished, is kept alive by a sidecar.
+const SETTLED: Duration = Duration::from_secs(10);
+
 impl Machine<'_> {
     /// Ends the run.
     pub(super) fn finish(&mut self, phase: &'static str, reason: &str, message: &str) {
@@ -52,6 +56,7 @@ impl Machine<'_> {
                 }
             }
         }
+        self.sweep_lingering(SETTLED);
         self.rest(phase, reason, message);
         self.s.done = true;
         self.s.finished_at = Some(now);

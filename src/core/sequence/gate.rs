@@ -23,9 +23,6 @@ use crate::{
 
 impl Machine<'_> {
     pub(super) fn start_evaluation(&mut self, index: usize) -> Flow {
-        if let Some(error) = asked::gate_error(&self.s) {
-            return self.finish_task(index, Outcome::errored("InvalidGate", error));
-        }
         match self.plan_window(index, self.now) {
             Ok(plan) => self.ask(index, 1, None, plan),
             Err(message) => self.finish_task(index, Outcome::errored("InvalidWindow", message)),
@@ -64,6 +61,7 @@ impl Machine<'_> {
             self.look_again(until);
             return Flow::Rest;
         }
+        self.s.message = "evaluation: waits for the verdict".to_owned();
         self.create_evaluation(index)
     }
 
@@ -71,7 +69,6 @@ impl Machine<'_> {
         if let Some(evaluation) = self.evaluation_object(index) {
             self.then.push(Effect::CreateEvaluation(Box::new(evaluation)));
         }
-        self.s.message = "evaluation: waits for the verdict".to_owned();
         // The verdict wakes the run; this is for the case that nobody gives one.
         self.look_again(self.after(Duration::from_secs(120)));
         Flow::Rest
@@ -142,7 +139,6 @@ impl Machine<'_> {
                 self.could_not_measure(index, asked, "NoVerdict", message)
             }
             Reading::Pending => {
-                self.s.message = "evaluation: waits for the verdict".to_owned();
                 self.look_again(self.patience(asked));
                 Flow::Rest
             }

@@ -29,9 +29,6 @@ use crate::{
     },
 };
 
-/// How long after its container ended a Job may go on, before it is taken for kept alive by an injected sidecar.
-const LINGER: Duration = Duration::from_secs(61);
-
 impl Machine<'_> {
     /// Lists the Jobs of every action that answers, and starts the first.
     pub(super) fn start_jobs(&mut self, index: usize, spec: &Task, matched: &[Matched]) -> Flow {
@@ -235,7 +232,7 @@ impl Machine<'_> {
         }
     }
 
-    /// The container has not started: says why, if that is known.
+    /// The container has not started: says why, if that is known. That it has not is no reason to write.
     fn wait_for_start(
         &mut self,
         index: usize,
@@ -244,17 +241,6 @@ impl Machine<'_> {
         reason: String,
         message: String,
     ) -> Flow {
-        self.s.message = if message.is_empty() {
-            format!("{}: Job {} starts", self.s.task, job.name)
-        } else {
-            let text = format!("{}: Job {} can't start: {message}", self.s.task, job.name);
-            self.s.reason.clone_from(&reason);
-            // Told once for each reason, not at every look.
-            if job.reason != reason {
-                self.tell(Note::warning("JobBlocked", text.clone()));
-            }
-            text
-        };
         // Looks for warnings about the pod a few times; its own changes wake the run as well.
         let since = job.recorded_at.as_ref().map_or(self.now, |t| t.0);
         let waited = self.now.duration_since(since).as_secs();
@@ -263,9 +249,27 @@ impl Machine<'_> {
             .find(|s| *s > waited)
             .map_or(60, |s| s - waited);
         self.look_again(self.after(Duration::from_secs(u64::try_from(next).unwrap_or(60))));
-        job.reason = reason;
-        job.message = message;
-        self.rest_with(index, at, job, "Starting");
+        if let Some(deadline) = self
+            .task_status(index)
+            .and_then(|t| t.deadline.as_ref())
+            .map(|d| d.0)
+        {
+            self.look_again(deadline);
+        }
+        self.s.message = format!("{}: Job {} starts", self.s.task, job.name);
+        if !message.is_empty() {
+            self.s.reason.clone_from(&reason);
+            self.s.message = format!("{}: Job {} can't start: {message}", self.s.task, job.name);
+            // Told once for each reason, not at every look.
+            if job.reason != reason {
+                self.tell(Note::warning("JobBlocked", self.s.message.clone()));
+            }
+        }
+        if (&job.reason, &job.message) != (&reason, &message) {
+            job.reason = reason;
+            job.message = message;
+            self.rest_with(index, at, job, "Starting");
+        }
         Flow::Rest
     }
 
@@ -401,7 +405,7 @@ impl Machine<'_> {
                 }
             }
         }
-        self.look_again(self.after(LINGER));
+        self.look_again(self.after(defaults::LINGER));
         self.start_next_job(index, &spec)
     }
 
@@ -446,10 +450,7 @@ impl Machine<'_> {
         } else {
             format!(": {}", told.message)
         };
-        let message = match told.exit_code {
-            Some(code) if code != 0 => format!("Job {} exited {code}{said}", told.name),
-            _ => format!("Job {}{said}", told.name),
-        };
+        let message = format!("Job {}{said}", told.name);
         let outcome = Outcome {
             verdict: match told.result.as_deref() {
                 Some("pass") => Verdict::Pass,
@@ -465,8 +466,8 @@ impl Machine<'_> {
         self.finish_task(index, outcome)
     }
 
-    /// Deletes Jobs that an injected sidecar keeps alive after our container ended.
-    pub(super) fn sweep_lingering(&mut self) {
+    /// Deletes Jobs that an injected sidecar keeps alive this long after our container ended.
+    pub(super) fn sweep_lingering(&mut self, after: Duration) {
         let Some(attempt) = self.s.attempts.last() else {
             return;
         };
@@ -478,7 +479,7 @@ impl Machine<'_> {
         let swept: Vec<_> = done
             .filter_map(|j| {
                 let job = self.facts.jobs.get(&j.name)?;
-                observe::lingers(job, j.finished_at.as_ref()?.0, self.now).then(|| Effect::DeleteJob {
+                observe::lingers(job, j.finished_at.as_ref()?.0, after, self.now).then(|| Effect::DeleteJob {
                     name: j.name.clone(),
                     uid: job.metadata.uid.clone(),
                 })

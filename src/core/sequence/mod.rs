@@ -57,6 +57,8 @@ pub mod defaults {
     pub const INCONCLUSIVE_STEP_MAX: Duration = Duration::from_secs(600);
     /// A Job whose creation was recorded this long ago and which does not exist may have run.
     pub const STARTING: Duration = Duration::from_secs(300);
+    /// After its container ended a Job has finished within this time, or something else keeps it alive.
+    pub const LINGER: Duration = Duration::from_secs(60);
     /// How often one Job is tried anew when its pod was taken away before the container started.
     pub const JOB_TRIES: i32 = 3;
     /// How many attempts stand in the status in full.

@@ -72,7 +72,7 @@ impl Machine<'_> {
             let message = format!("the run took longer than its deadline of {limit}");
             return self.end_early(phases::TIMED_OUT, "DeadlineExceeded", &message);
         }
-        self.sweep_lingering();
+        self.sweep_lingering(defaults::LINGER);
         // Each pass ends at least one task or rests, so this is bounded by the tasks of one attempt.
         for _ in 0..200 {
             if self.s.done || self.advance() == Flow::Rest {

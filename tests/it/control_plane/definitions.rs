@@ -152,7 +152,7 @@ async fn definitions_say_whether_they_are_in_force() {
     let unreadable = object::<kube::core::DynamicObject>(
         "Evaluation",
         "odd",
-        "{project: p, stage: s, service: v, window: {start: '2026-01-01T00:00:00+99:99', end: '2026-01-01T00:00:00Z'}}",
+        "{project: p, stage: s, service: v, window: {start: '9999-12-31T23:59:59-14:00', end: '2026-01-01T00:00:00Z'}}",
     );
     evaluations.create(&created, &unreadable).await.unwrap();
     let guarded =

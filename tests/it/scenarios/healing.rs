@@ -124,7 +124,7 @@ fn a_failed_action_escalates_without_a_test() {
         let first = &status.attempts[0].tasks;
         assert_eq!(first[1].result.as_deref(), Some("fail"));
         assert!(
-            first[1].message.contains("exited 3: no rights to restart"),
+            first[1].message.contains("exited with 3: no rights to restart"),
             "{}",
             first[1].message
         );
