@@ -772,7 +772,7 @@ fn an_evaluation_job_that_never_ends_says_nothing_about_the_service() {
         (end.phase.as_str(), end.reason.as_str()),
         ("Inconclusive", "TimedOut")
     );
-    assert_eq!(world.deleted.last(), world.created.last());
+    assert!(world.deleted.contains(world.created.last().unwrap()));
     assert_eq!(end.attempts.len(), 1, "no further action is tried");
 }
 
