@@ -4,6 +4,7 @@ mod crds;
 mod files;
 mod rbac;
 mod run;
+pub mod task;
 pub mod tree;
 mod version;
 mod watch;
@@ -50,6 +51,8 @@ enum Command {
     Run(run::Args),
     /// Show a run live, as a tree of attempts and tasks
     Watch(watch::Args),
+    /// Answer get-action or evaluation inside a Job, in place of the operator
+    Task(task::Args),
     /// Print the CustomResourceDefinitions
     Crds(crds::Args),
     /// Print the roles that the operator and its users need
@@ -75,6 +78,7 @@ pub fn main() -> ExitCode {
                 ExitCode::from(NOT_WELL)
             })
         }
+        Command::Task(args) => on_tokio(task::run(args)),
         Command::Crds(args) => crds::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Rbac(args) => rbac::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Version => {

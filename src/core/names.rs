@@ -28,6 +28,33 @@ pub struct JobKey<'a> {
     pub try_: i32,
 }
 
+/// A text that is no Job's key.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "{0:?} is no key of a Job: it must be <execution uid>/<attempt>/<task>/<action>/<job>/<try>, as in COXSWAIN_KEY"
+)]
+pub struct ParseKeyError(String);
+
+impl<'a> JobKey<'a> {
+    /// Reads what [`JobKey`] prints.
+    pub fn parse(text: &'a str) -> Result<Self, ParseKeyError> {
+        Self::read(text).ok_or_else(|| ParseKeyError(text.to_owned()))
+    }
+
+    fn read(text: &'a str) -> Option<Self> {
+        let mut parts = text.split('/');
+        let key = Self {
+            execution_uid: parts.next().filter(|uid| !uid.is_empty())?,
+            attempt: parts.next()?.parse().ok()?,
+            task: parts.next()?.parse().ok()?,
+            action: parts.next()?.parse().ok()?,
+            job: parts.next()?.parse().ok()?,
+            try_: parts.next()?.parse().ok()?,
+        };
+        parts.next().is_none().then_some(key)
+    }
+}
+
 /// The value of the annotation `coxswain.dev/key`: `<execution uid>/<attempt>/<task>/<action>/<job>/<try>`.
 impl fmt::Display for JobKey<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::BoxFuture;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 
@@ -29,10 +30,14 @@ pub struct Play {
     /// The Job controller's delay; `None`: it is down.
     pub(super) job_after: Option<Duration>,
     pub(super) on_end: Option<Deed>,
+    pub(super) work: Option<Work>,
 }
 
 /// Something that happens in the world.
 type Deed = Arc<dyn Fn(&ApiServer, &Job) + Send + Sync>;
+
+/// A program: its exit code and termination message.
+type Work = Arc<dyn Fn(ApiServer, Job) -> BoxFuture<'static, (i32, String)> + Send + Sync>;
 
 /// How the pod comes to life.
 #[derive(Clone, Debug)]
@@ -61,6 +66,18 @@ impl Play {
             sidecar: false,
             job_after: Some(Duration::from_secs(1)),
             on_end: None,
+            work: None,
+        }
+    }
+
+    /// The container runs this program, for as long as that takes.
+    pub fn works<F>(program: impl Fn(ApiServer, Job) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = (i32, String)> + Send + 'static,
+    {
+        Self {
+            work: Some(Arc::new(move |server, job| Box::pin(program(server, job)))),
+            ..Self::exits(0)
         }
     }
 

@@ -12,7 +12,11 @@ use crate::{
 pub const MESSAGE_MAX: usize = 4096;
 /// The most bytes of a message that are kept: it is shown in a status and an event.
 const SHOWN_MAX: usize = 500;
-const FIELDS: [&str; 3] = ["result", "message", "data"];
+const FIELDS: [&str; 4] = ["result", "reason", "message", "data"];
+/// The longest reason: it stands in a status and in an event.
+const REASON_MAX: usize = 64;
+/// The reason of a failure that nothing but the exit code speaks of.
+pub const EXIT_CODE: &str = "ExitCode";
 const RESULTS: [&str; 3] = ["pass", "warning", "fail"];
 
 /// A result, the better ones first.
@@ -74,8 +78,8 @@ impl Outcome {
 }
 
 /// Reads the end of a container. Its termination message may be a report,
-/// `{"result":"pass|warning|fail","message":"...","data":{...}}` (each field may be missing); otherwise it is text for
-/// people. A report that can't be read is never a pass; an exit code other than 0 is a failure whatever the report says.
+/// `{"result":"pass|warning|fail","reason":"Word","message":"...","data":{...}}` (each field may be missing); otherwise it
+/// is text for people. A report that can't be read is never a pass; an exit code other than 0 is a failure whatever the report says.
 pub fn read(exit_code: i32, message: &str) -> Outcome {
     let report = Report::read(message);
     let mut outcome = if exit_code == 0 {
@@ -91,10 +95,9 @@ fn succeeded(message: &str, report: Result<Option<Report>, Unreadable>) -> Outco
     match report {
         Ok(Some(report)) => Outcome {
             verdict: report.verdict,
-            reason: if report.verdict == Verdict::Fail {
-                "ReportedFail".to_owned()
-            } else {
-                String::new()
+            reason: match report.verdict {
+                Verdict::Fail if report.reason.is_empty() => "ReportedFail".to_owned(),
+                _ => report.reason,
             },
             message: brief(&report.message, SHOWN_MAX),
             data: report.data,
@@ -110,9 +113,9 @@ fn succeeded(message: &str, report: Result<Option<Report>, Unreadable>) -> Outco
 
 /// The message of a failed container may be the end of its log, so nothing is wrong with one that is no report.
 fn failed(exit_code: i32, message: &str, report: Result<Option<Report>, Unreadable>) -> Outcome {
-    let (said, data) = match report {
-        Ok(Some(report)) => (brief(&report.message, SHOWN_MAX), report.data),
-        _ => (tail(message, SHOWN_MAX), Object::new()),
+    let (said, reason, data) = match report {
+        Ok(Some(report)) => (brief(&report.message, SHOWN_MAX), report.reason, report.data),
+        _ => (tail(message, SHOWN_MAX), String::new(), Object::new()),
     };
     let message = match said.as_str() {
         "" => format!("exited with {exit_code}"),
@@ -120,8 +123,29 @@ fn failed(exit_code: i32, message: &str, report: Result<Option<Report>, Unreadab
     };
     Outcome {
         data,
-        ..Outcome::errored("ExitCode", message)
+        ..Outcome::errored(if reason.is_empty() { EXIT_CODE } else { &reason }, message)
     }
+}
+
+/// The termination message that [`read`] understands as this outcome; it goes with exit code 0, or 1 when the outcome is
+/// errored. An error when it would be cut.
+pub fn report(outcome: &Outcome) -> Result<String, String> {
+    let mut fields = Object::from_iter([("result".to_owned(), json!(outcome.verdict.as_str()))]);
+    if !outcome.reason.is_empty() {
+        fields.insert("reason".to_owned(), json!(outcome.reason));
+    }
+    fields.insert("message".to_owned(), json!(brief(&outcome.message, SHOWN_MAX)));
+    if !outcome.data.is_empty() {
+        fields.insert("data".to_owned(), Value::Object(outcome.data.clone()));
+    }
+    let text = Value::Object(fields).to_string();
+    if text.len() < MESSAGE_MAX {
+        return Ok(text);
+    }
+    Err(format!(
+        "what has to be reported has {} bytes, and a termination message holds {MESSAGE_MAX}: let it be shorter",
+        text.len()
+    ))
 }
 
 /// One outcome of several, in the order in which they ended: the worst result, errored if one is, the data of all merged.
@@ -164,6 +188,7 @@ pub fn test_times(task: &str, start: jiff::Timestamp, end: jiff::Timestamp) -> O
 #[derive(Debug, Default)]
 struct Report {
     verdict: Verdict,
+    reason: String,
     message: String,
     data: Object,
 }
@@ -204,7 +229,7 @@ impl Report {
     }
 
     fn from_fields(fields: Object) -> Result<Option<Self>, Unreadable> {
-        let known = |key: &String| FIELDS.contains(&key.as_str());
+        let known = |key: &String| key != "reason" && FIELDS.contains(&key.as_str());
         // An object without our fields, or a log line that just has a message, is text.
         let is_report =
             fields.contains_key("result") || fields.contains_key("data") || fields.keys().all(known);
@@ -216,6 +241,14 @@ impl Report {
             match (key.as_str(), value) {
                 ("result", Value::String(result)) => report.verdict = verdict(&result)?,
                 ("result", other) => return Err(unknown_result(&other.to_string())),
+                ("reason", Value::String(reason)) if is_word(&reason) => report.reason = reason,
+                ("reason", Value::Null) => {}
+                ("reason", other) => {
+                    let other = brief(&other.to_string(), 50);
+                    return Err(Unreadable::bad(format!(
+                        "reason in the termination message must be one word such as NoActionLeft, not {other}"
+                    )));
+                }
                 ("message", Value::String(message)) => report.message = message,
                 ("message" | "data", Value::Null) => {}
                 ("message", other) => report.message = other.to_string(),
@@ -236,6 +269,13 @@ impl Report {
         }
         Ok(Some(report))
     }
+}
+
+/// Letters and digits, a letter first.
+fn is_word(text: &str) -> bool {
+    text.len() <= REASON_MAX
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 fn verdict(result: &str) -> Result<Verdict, Unreadable> {
@@ -425,6 +465,47 @@ mod tests {
             ("ExitCode", "exited with 7: crashed")
         );
         assert_eq!(Value::Object(whole.data), json!({"a": 2, "b": 3, "l": [2]}));
+    }
+
+    #[rstest]
+    #[case(0, r#"{"result":"fail","reason":"NoActionLeft"}"#, "NoActionLeft", false)]
+    #[case(0, r#"{"result":"warning","reason":"Unverified"}"#, "Unverified", false)]
+    #[case(
+        1,
+        r#"{"reason":"Inconclusive","result":"fail","message":"no answer"}"#,
+        "Inconclusive",
+        true
+    )]
+    #[case(1, r#"{"reason":"not a word","result":"fail"}"#, "ExitCode", true)]
+    #[case(0, r#"{"reason":"not a word","result":"pass"}"#, "BadReport", true)]
+    #[case::a_log_line_is_text(0, r#"{"reason":"not a word","message":"x"}"#, "", false)]
+    fn a_job_may_say_why(
+        #[case] exit_code: i32,
+        #[case] text: &str,
+        #[case] reason: &str,
+        #[case] errored: bool,
+    ) {
+        let outcome = read(exit_code, text);
+        assert_eq!((outcome.reason.as_str(), outcome.errored), (reason, errored));
+    }
+
+    #[rstest]
+    #[case(Outcome { data: Object::from_iter([("action".to_owned(), json!({"value": 2}))]), ..Outcome::default() })]
+    #[case(Outcome { verdict: Verdict::Fail, reason: "NoActionLeft".into(), message: "all 2 were tried".into(), ..Outcome::default() })]
+    fn what_is_reported_is_what_is_read(#[case] outcome: Outcome) {
+        let mut read = read(0, &report(&outcome).unwrap());
+        read.exit_code = None;
+        assert_eq!(read, outcome);
+    }
+
+    #[test]
+    fn a_report_that_would_be_cut_is_not_made() {
+        let data = Object::from_iter([("action".to_owned(), json!("x".repeat(MESSAGE_MAX)))]);
+        let outcome = Outcome {
+            data,
+            ..Outcome::default()
+        };
+        assert!(report(&outcome).unwrap_err().contains("bytes"));
     }
 
     #[test]

@@ -5,12 +5,25 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{
-    Remediation,
-    common::Object,
-    execution::PinnedRemediation,
-    remediation::{Action, ProblemActions},
+use crate::{
+    api::{
+        Remediation,
+        common::Object,
+        execution::PinnedRemediation,
+        remediation::{Action, ProblemActions},
+    },
+    core::{
+        jobs::result::{Outcome, Verdict},
+        jsonpath,
+    },
 };
+
+/// Why get-action fails when every action was tried.
+pub const NO_ACTION_LEFT: &str = "NoActionLeft";
+/// Why get-action fails when nothing says what heals the service.
+pub const NO_REMEDIATION: &str = "NoRemediation";
+/// Why get-action fails when the problem has no actions.
+pub const UNKNOWN_PROBLEM: &str = "UnknownProblem";
 
 /// The problem's actions, pinned; with `missing` saying why when there are none.
 pub fn pin(remediation: Option<&Remediation>, payload: &Object, place: &str) -> PinnedRemediation {
@@ -130,9 +143,9 @@ pub fn any_left(pinned: &PinnedRemediation, payload: &Object) -> bool {
 pub fn next(pinned: &PinnedRemediation, payload: &Object) -> Choice {
     if !pinned.missing.is_empty() {
         let reason = if pinned.name.is_empty() {
-            "NoRemediation"
+            NO_REMEDIATION
         } else {
-            "UnknownProblem"
+            UNKNOWN_PROBLEM
         };
         return Choice::None {
             reason,
@@ -142,7 +155,7 @@ pub fn next(pinned: &PinnedRemediation, payload: &Object) -> Choice {
     let index = index(payload);
     let Some(action) = pinned.actions.get(index) else {
         return Choice::None {
-            reason: "NoActionLeft",
+            reason: NO_ACTION_LEFT,
             message: format!(
                 "all {} actions of Remediation {} for {:?} were tried",
                 pinned.actions.len(),
@@ -157,6 +170,40 @@ pub fn next(pinned: &PinnedRemediation, payload: &Object) -> Choice {
         index,
         data: data.as_object().cloned().unwrap_or_default(),
     }
+}
+
+/// What the task get-action comes to, whoever answers it.
+pub fn outcome(pinned: &PinnedRemediation, payload: &Object) -> Outcome {
+    match next(pinned, payload) {
+        Choice::Action { action, index, data } => {
+            let value = action.value.as_ref().map(jsonpath::text);
+            let value = value.map_or_else(String::new, |value| format!(" = {value}"));
+            let count = pinned.actions.len();
+            Outcome {
+                message: format!("{}{value} (action {} of {count})", action.action, index + 1),
+                data,
+                ..Outcome::default()
+            }
+        }
+        Choice::None { reason, message } => Outcome {
+            verdict: Verdict::Fail,
+            reason: reason.to_owned(),
+            message,
+            ..Outcome::default()
+        },
+    }
+}
+
+/// The name for people of the action that get-action's data names.
+pub fn chosen(data: &Object) -> Option<String> {
+    let action = data.get("action")?;
+    let text = |field| {
+        action
+            .get(field)
+            .and_then(Value::as_str)
+            .filter(|t| !t.is_empty())
+    };
+    text("name").or_else(|| text("action")).map(str::to_owned)
 }
 
 #[cfg(test)]

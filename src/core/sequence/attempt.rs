@@ -16,6 +16,7 @@ use crate::{
     },
     core::{
         definitions::Missing,
+        jobs::result,
         note::Note,
         payload,
         remediation::{brakes, get_action},
@@ -213,6 +214,10 @@ impl Machine<'_> {
         if last.name == task::GET_ACTION && result == "fail" {
             return self.no_action(&last);
         }
+        if did_not_measure(&last) {
+            self.finish(phases::INCONCLUSIVE, &last.reason, &last.message);
+            return Flow::Rest;
+        }
         // A task that nobody answers is a mistake in the configuration: another action would not mend it.
         if last.reason == "NoExecutor" {
             let message = format!("{}: {}", last.name, last.message);
@@ -227,12 +232,17 @@ impl Machine<'_> {
     }
 
     fn no_action(&mut self, last: &TaskStatus) -> Flow {
-        if last.reason == "NoActionLeft" {
-            self.finish(phases::EXHAUSTED, "NoActionLeft", &last.message);
-            Flow::Rest
-        } else {
-            self.refuse(&last.reason, &last.message)
+        match last.reason.as_str() {
+            get_action::NO_ACTION_LEFT => {
+                self.finish(phases::EXHAUSTED, get_action::NO_ACTION_LEFT, &last.message)
+            }
+            // A Job that could not do its work is no broken definition.
+            _ if last.status.as_deref() == Some("errored") && !last.jobs.is_empty() => {
+                self.conclude(true, last)
+            }
+            reason => return self.refuse(reason, &last.message),
         }
+        Flow::Rest
     }
 
     fn conclude(&mut self, failed: bool, last: &TaskStatus) {
@@ -326,8 +336,12 @@ impl Machine<'_> {
             );
             return Flow::Rest;
         }
+        let by_job = self.action_by_job();
         let nothing_left = self.remediation().is_some_and(|r| {
-            !get_action::any_left(r, self.s.payload.as_ref().unwrap_or(&serde_json::Map::new()))
+            // A Job may know actions that no Remediation has.
+            let payload = self.s.payload.clone().unwrap_or_default();
+            let unknown = by_job && r.actions.is_empty();
+            !unknown && !get_action::any_left(r, &payload)
         });
         // Nobody waits before somebody is paged.
         let wait = if nothing_left {
@@ -345,7 +359,21 @@ impl Machine<'_> {
             );
             self.tell(Note::warning("RetryScheduled", text));
         }
-        if nothing_left { self.exhaust() } else { Flow::Go }
+        if nothing_left && !self.action_by_job() {
+            self.exhaust()
+        } else {
+            Flow::Go
+        }
+    }
+
+    /// Whether a Job answered get-action. Then only it knows whether there is another action; the next attempt asks it.
+    fn action_by_job(&self) -> bool {
+        let attempt = self.s.attempts.last();
+        attempt.is_some_and(|a| {
+            a.tasks
+                .iter()
+                .any(|t| t.name == task::GET_ACTION && !t.jobs.is_empty())
+        })
     }
 
     /// The attempt that finds no action left: it starts at once, is counted, and ends the run.
@@ -414,4 +442,12 @@ impl Machine<'_> {
     fn expired(&self) -> bool {
         self.s.paused_at.is_none() && self.s.paused_seconds.is_none() && self.now >= self.expiry()
     }
+}
+
+/// Whether this is an evaluation that could not be made: that says nothing about the service, so no action follows from
+/// it. A Job's exit code alone is a verdict.
+fn did_not_measure(last: &TaskStatus) -> bool {
+    last.name == task::EVALUATION
+        && last.status.as_deref() == Some("errored")
+        && last.reason != result::EXIT_CODE
 }

@@ -2,23 +2,20 @@
 //! sick".
 
 use jiff::Timestamp;
-use serde_json::json;
 
 use super::{
-    Effect, defaults,
+    Effect, asked, defaults,
     finish::phases,
     step::{Flow, Machine},
-    task::{self, EVALUATION},
 };
 use crate::{
     api::{
         Duration, Evaluation, Timestamp as ApiTime,
-        common::SourceRef,
         execution::{EvaluationTask, TaskStatus},
     },
     core::{
         evaluation::{self, Reading, window},
-        jobs::result::{Outcome, Verdict},
+        jobs::result::Outcome,
         names,
         note::Note,
     },
@@ -33,29 +30,7 @@ impl Machine<'_> {
     }
 
     fn plan_window(&self, index: usize, at: Timestamp) -> Result<window::WindowPlan, String> {
-        let spec = self.task_spec(index);
-        let payload = super::payload::task_payload(self.execution, self.s.payload.as_ref(), &spec);
-        let properties = payload
-            .get(EVALUATION)
-            .and_then(|v| v.as_object())
-            .cloned()
-            .unwrap_or_default();
-        window::plan(&properties, &payload, self.changed_at(index), at).map_err(|e| e.to_string())
-    }
-
-    /// When this attempt's last task that changes the service ended.
-    fn changed_at(&self, before: usize) -> Option<Timestamp> {
-        let attempt = self.s.attempts.last()?;
-        let changed = attempt
-            .tasks
-            .iter()
-            .enumerate()
-            .take(before)
-            .filter(|(i, t)| t.state == "Done" && task::changes(&self.task_spec(*i)));
-        changed
-            .filter_map(|(_, t)| t.finished_at.as_ref())
-            .map(|at| at.0)
-            .max()
+        asked::plan_window(self.execution, &self.s, index, at)
     }
 
     /// Records the window and the Evaluation's name; creates it when the window has ended.
@@ -101,39 +76,7 @@ impl Machine<'_> {
 
     fn evaluation_object(&self, index: usize) -> Option<Evaluation> {
         let asked = self.task_status(index)?.evaluation.clone()?;
-        let spec = &self.execution.spec;
-        let plan = self.s.plan.as_ref()?;
-        let payload =
-            super::payload::task_payload(self.execution, self.s.payload.as_ref(), &self.task_spec(index));
-        let text = |value: Option<&serde_json::Value>| value.and_then(|v| v.as_str()).map(str::to_owned);
-        let deployment = payload
-            .get("deployment")
-            .and_then(|d| d.get("deploymentNames"))
-            .and_then(|names| text(names.get(0)))
-            .or_else(|| spec.labels.get("deployment").cloned());
-        let grace = payload
-            .get(EVALUATION)
-            .and_then(|e| text(e.get("grace")))
-            .and_then(|g| g.parse().ok());
-        let gate = plan.gate.clone().unwrap_or_default();
-        Some(evaluation::new_evaluation(evaluation::Request {
-            namespace: self.execution.metadata.namespace.as_deref().unwrap_or_default(),
-            name: &asked.name,
-            project: &spec.project,
-            stage: &spec.stage,
-            service: &spec.service,
-            execution: Some(SourceRef {
-                kind: "SequenceExecution".to_owned(),
-                name: self.execution.metadata.name.clone().unwrap_or_default(),
-                uid: self.execution.metadata.uid.clone(),
-            }),
-            attempt: Some(self.attempt_number()),
-            window: asked.window?,
-            gate: &gate,
-            labels: &spec.labels,
-            deployment: deployment.as_deref(),
-            grace,
-        }))
+        asked::evaluation(self.execution, &self.s, index, &asked.name, asked.window?)
     }
 
     pub(super) fn progress_evaluation(&mut self, index: usize, task: &TaskStatus) -> Flow {
@@ -204,9 +147,7 @@ impl Machine<'_> {
 
     /// Until when a verdict is waited for.
     fn patience(&self, asked: &EvaluationTask) -> Timestamp {
-        let end = asked.window.as_ref().map_or(self.now, |w| w.end.0);
-        end.checked_add(defaults::VERDICT.signed())
-            .unwrap_or(Timestamp::MAX)
+        asked.window.as_ref().map_or(self.now, asked::patience)
     }
 
     fn take_verdict(
@@ -215,29 +156,11 @@ impl Machine<'_> {
         found: &Evaluation,
         verdict: &crate::api::EvaluationStatus,
     ) -> Flow {
-        let result = verdict.result.clone().unwrap_or_else(|| "fail".to_owned());
+        let outcome = asked::outcome(found, verdict);
         self.s.score = verdict.score;
         if let Some(attempt) = self.attempt() {
             attempt.score = verdict.score;
         }
-        let data = json!({ EVALUATION: {
-            "result": result,
-            "score": verdict.score,
-            "timeStart": found.spec.window.start,
-            "timeEnd": found.spec.window.end,
-            "name": found.metadata.name,
-        }});
-        let outcome = Outcome {
-            verdict: match result.as_str() {
-                "pass" => Verdict::Pass,
-                "warning" => Verdict::Warning,
-                _ => Verdict::Fail,
-            },
-            reason: verdict.reason.clone(),
-            message: verdict.message.clone(),
-            data: data.as_object().cloned().unwrap_or_default(),
-            ..Outcome::default()
-        };
         self.finish_task(index, outcome)
     }
 
@@ -262,10 +185,7 @@ impl Machine<'_> {
             self.finish(phases::INCONCLUSIVE, reason, &message);
             return Flow::Rest;
         }
-        let doubled = 2_u64.saturating_pow(u32::try_from(asked.try_ - 1).unwrap_or(0).min(10));
-        let wait = Duration::from_secs(defaults::INCONCLUSIVE_STEP.0.as_secs().saturating_mul(doubled))
-            .min(defaults::INCONCLUSIVE_STEP_MAX);
-        let until = self.after(wait).min(limit);
+        let until = self.after(asked::pause(asked.try_)).min(limit);
         let uid = self.execution.metadata.uid.clone().unwrap_or_default();
         let run = self.execution.metadata.name.clone().unwrap_or_default();
         let try_ = asked.try_ + 1;

@@ -54,6 +54,9 @@ impl Machine<'_> {
                 "Skipped".clone_into(&mut later.state);
             }
         }
+        if !silent {
+            self.take_said(&outcome, &spec.name);
+        }
         if !silent && !outcome.data.is_empty() {
             let mut merged = self.s.payload.clone().unwrap_or_default();
             payload::merge(&mut merged, &outcome.data);

@@ -4,11 +4,13 @@
 //! look again. Everything that is created is derived from the status, so a crash between the two is made good by
 //! deciding again.
 
+pub mod asked;
 mod attempt;
 mod finish;
 mod gate;
 mod job_ends;
 mod jobs;
+pub mod own;
 mod payload;
 mod step;
 mod task;
@@ -224,7 +226,7 @@ pub fn needs(execution: &SequenceExecution, now: Timestamp) -> Needs {
     }
 }
 
-pub use task::asks_for_action;
+pub use task::{EVALUATION, GET_ACTION, asks_for_action};
 
 /// Who goes first: the sequence's own priority, else remediation before delivery.
 pub fn priority(sequence: &Sequence) -> i32 {

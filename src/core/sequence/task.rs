@@ -26,9 +26,9 @@ use crate::{
 };
 
 /// The task that asks for a remediation action.
-pub(super) const GET_ACTION: &str = "get-action";
+pub const GET_ACTION: &str = "get-action";
 /// The task that asks for a verdict.
-pub(super) const EVALUATION: &str = "evaluation";
+pub const EVALUATION: &str = "evaluation";
 
 /// The current task: the first of the newest attempt that has not ended.
 pub(super) fn current(status: &SequenceExecutionStatus) -> Option<&TaskStatus> {
@@ -143,7 +143,11 @@ impl Machine<'_> {
             .as_ref()
             .map(|p| p.job_configs.clone())
             .unwrap_or_default();
-        let matches = matching::matching(&configs, &event);
+        let mut matches = matching::matching(&configs, &event);
+        if self.observes() && matches!(spec.name.as_str(), GET_ACTION | EVALUATION) {
+            // Observe decides and evaluates, and never creates a Job: the built-ins do it in place of Jobs.
+            matches.clear();
+        }
         if !matches.is_empty() {
             if let Some(message) = self.over_budget(spec) {
                 self.finish(phases::EXHAUSTED, "BudgetSpent", &message);
@@ -172,36 +176,31 @@ impl Machine<'_> {
         let Some(pinned) = self.remediation() else {
             return Flow::Rest;
         };
-        let count = pinned.actions.len();
-        let outcome = match get_action::next(pinned, &payload) {
-            get_action::Choice::Action {
-                action,
-                index: at,
-                data,
-            } => {
-                let what = action.name.as_deref().unwrap_or(&action.action).to_owned();
-                let value = action
-                    .value
-                    .as_ref()
-                    .map_or_else(String::new, |v| format!(" = {}", spelled(v)));
-                let message = format!("{}{value} (action {} of {count})", action.action, at + 1);
+        let outcome = get_action::outcome(pinned, &payload);
+        self.take_said(&outcome, GET_ACTION);
+        self.finish_task(index, outcome)
+    }
+
+    /// What the columns of a run show of a task's answer: the chosen action, or the score.
+    pub(super) fn take_said(&mut self, outcome: &Outcome, task: &str) {
+        match task {
+            GET_ACTION if outcome.verdict != Verdict::Fail => {
+                let chosen = get_action::chosen(&outcome.data);
                 if let Some(attempt) = self.attempt() {
-                    attempt.action = Some(what);
-                }
-                Outcome {
-                    message,
-                    data,
-                    ..Outcome::default()
+                    attempt.action = chosen.or(attempt.action.take());
                 }
             }
-            get_action::Choice::None { reason, message } => Outcome {
-                verdict: Verdict::Fail,
-                reason: reason.to_owned(),
-                message,
-                ..Outcome::default()
-            },
-        };
-        self.finish_task(index, outcome)
+            EVALUATION => {
+                let said = outcome.data.get(EVALUATION).and_then(|e| e.get("score"));
+                if let Some(score) = said.and_then(Value::as_f64) {
+                    self.s.score = Some(score);
+                    if let Some(attempt) = self.attempt() {
+                        attempt.score = Some(score);
+                    }
+                }
+            }
+            _ => {}
+        }
     }
 
     fn observes(&self) -> bool {
@@ -309,13 +308,6 @@ impl Machine<'_> {
         };
         self.tell(note);
         Flow::Go
-    }
-}
-
-fn spelled(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
     }
 }
 

@@ -120,10 +120,21 @@ impl Stage {
         let started = self.now();
         self.tell_pod(|status| run(status, &started));
         self.tell_job(|status, _| status.ready = Some(1));
-        let woken = self.pause(play.runs).await;
+        let mut end = (play.exit_code, play.message.clone());
+        let woken = match &play.work {
+            None => self.pause(play.runs).await,
+            Some(program) => tokio::select! {
+                (code, message) = program(self.server.clone(), job.clone()) => {
+                    end = (code, Some(message));
+                    Woken::Time
+                }
+                woken = self.pause(None) => woken,
+            },
+        };
         if woken != Woken::Time {
             return self.interrupted(woken).await;
         }
+        let (exit_code, message) = end;
         let now = self.now();
         if matches!(play.pod, Life::EvictedWhileRunning) {
             self.tell_pod(|status| evict(status, Some((&started, &now))));
@@ -132,17 +143,9 @@ impl Stage {
         if let Some(deed) = &play.on_end {
             deed(&self.server, job);
         }
-        self.tell_pod(|status| {
-            stop(
-                status,
-                play.exit_code,
-                play.message.as_deref(),
-                &now,
-                play.sidecar,
-            );
-        });
+        self.tell_pod(|status| stop(status, exit_code, message.as_deref(), &now, play.sidecar));
         if !play.sidecar {
-            return Some(End::Exited(play.exit_code));
+            return Some(End::Exited(exit_code));
         }
         self.interrupted(self.pause(None).await).await
     }
@@ -203,9 +206,9 @@ impl Stage {
             status.active = None;
             status.ready = Some(0);
             if succeeded {
-                status.succeeded = Some(1);
+                status.succeeded = Some(1)
             } else {
-                status.failed = Some(1);
+                status.failed = Some(1)
             }
         });
         self.let_pod_go();

@@ -2,6 +2,7 @@
 
 mod brakes;
 mod by_hand;
+mod by_job;
 mod healing;
 mod inputs;
 mod trouble;
