@@ -33,7 +33,7 @@ lint() {
 	for dir in hack/cluster examples/tutorial/helloservice; do
 		unformatted=$(gofmt -l "$dir")
 		[ -z "$unformatted" ] || die "gofmt -w $unformatted"
-		(cd "$dir" && CGO_ENABLED=0 go vet ./...)
+		(cd "$dir" && CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath" go vet ./...)
 	done
 }
 
@@ -45,7 +45,7 @@ rust_tests() {
 go_tests() {
 	local dir
 	for dir in hack/cluster examples/tutorial/helloservice; do
-		(cd "$dir" && CGO_ENABLED=0 go test -trimpath ./...)
+		(cd "$dir" && CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath" go test ./...)
 	done
 }
 
@@ -57,7 +57,9 @@ control_plane() {
 	# shellcheck disable=SC2064
 	trap "'$tool' down --name '$name' >&2 || true" EXIT
 	"$tool" up --control-plane-only --name "$name" >&2
-	COXSWAIN_TEST_KUBECONFIG=$("$tool" kubeconfig --name "$name") \
+	"$tool" --name "$name" kubectl apply --server-side -f crds >&2
+	"$tool" --name "$name" kubectl wait --for=condition=Established --timeout=60s -f crds >&2
+	KUBECONFIG=$("$tool" --name "$name" kubeconfig) \
 		cargo test --quiet --locked --features testing --test it control_plane:: -- --ignored --test-threads 4
 	"$tool" down --name "$name" >&2
 	trap - EXIT

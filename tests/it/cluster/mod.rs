@@ -1,7 +1,4 @@
 //! On a real cluster with containers and the operator in it; `hack/test.sh cluster` brings both up.
 
-mod blocked;
-mod by_hand;
 mod harness;
-mod results;
 mod tutorial;
