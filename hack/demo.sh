@@ -16,6 +16,9 @@ cluster_name=${COXSWAIN_DEMO_CLUSTER:-demo}
 
 up() {
 	local started=$SECONDS variant
+	if can_run_containers; then
+		"$repo/hack/install-deps.sh"
+	fi
 	say "building (cold: about 20 minutes on 2 cores, most of it Kubernetes and the operator; warm: seconds)"
 	binary=$("$repo/hack/operator-image.sh" --binary)
 	operator=$("$repo/hack/operator-image.sh")
