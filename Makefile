@@ -3,7 +3,7 @@
 #   make test   everything that CI checks
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-rust test-go test-control-plane test-cluster lint generate image install-deps
+.PHONY: bench bench-sequence bench-memory help demo demo-down test test-rust test-go test-control-plane test-cluster lint generate image install-deps
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -31,6 +31,15 @@ test-control-plane: ## Tests against a real API server; no root needed
 
 test-cluster: ## The tutorial on a real cluster; root, Debian or Ubuntu
 	@hack/test.sh cluster
+
+bench: ## Measures what docs/performance.md says; root, Debian or Ubuntu
+	@hack/bench.sh all
+
+bench-sequence: ## Four Jobs in one run, in three ways; and the time from one Job to the next
+	@hack/bench.sh sequence
+
+bench-memory: ## Memory and quiet, with nothing and with thousands of runs
+	@hack/bench.sh memory
 
 generate: ## Writes crds/, config/ and the chart's copies anew
 	@hack/generate.sh

@@ -29,6 +29,15 @@ retry() {
 	[ -z "$out" ] || printf '%s\n' "$out"
 }
 
+# quietly COMMAND...: what it says is shown only if it fails.
+quietly() {
+	local said
+	said=$("$@" 2>&1) || {
+		printf '%s\n' "$said" >&2
+		die "failed: $*"
+	}
+}
+
 # ask PROMQL: its one value, or nothing.
 ask() {
 	"$kubectl" -n monitoring exec deployment/prometheus -- promtool query instant http://localhost:9090 "$1" |
@@ -56,23 +65,23 @@ up() {
 	"$here/package-chart.sh" "$chart"
 
 	say "namespaces, service account, files for the Jobs"
-	"$kubectl" apply -f "$files/namespaces.yaml" -f "$files/access.yaml" >&2
-	"$kubectl" -n "$project" apply -k "$here/locust" >&2
+	quietly "$kubectl" apply -f "$files/namespaces.yaml" -f "$files/access.yaml"
+	quietly "$kubectl" -n "$project" apply -k "$here/locust"
 	"$kubectl" -n "$project" create configmap helloservice-chart --from-file="$chart" --dry-run=client -o yaml |
-		"$kubectl" -n "$project" apply -f - >&2
-	"$kubectl" apply -k "$here/prometheus" >&2
+		quietly "$kubectl" -n "$project" apply -f -
+	quietly "$kubectl" apply -k "$here/prometheus"
 
 	say "the service, with one replica"
 	# A Job that was stopped in the middle of an upgrade leaves the release locked for ever.
 	if "$helm" status -n "$app" helloservice 2>/dev/null | grep -q '^STATUS: pending'; then
 		say "the release is stuck in an unfinished upgrade: installing it anew"
-		"$helm" uninstall -n "$app" helloservice >&2
+		quietly "$helm" uninstall -n "$app" helloservice
 	fi
 	# --reset-values: without it, and without a value given here, Helm keeps the replicas of the last action.
-	"$helm" upgrade --install --reset-values -n "$app" helloservice "$chart" --wait --timeout 2m >&2
-	"$kubectl" apply -f "$files/load.yaml" >&2
-	"$kubectl" -n "$app" rollout status deployment/load --timeout=2m >&2
-	"$kubectl" -n monitoring rollout status deployment/prometheus --timeout=2m >&2
+	quietly "$helm" upgrade --install --reset-values -n "$app" helloservice "$chart" --wait --timeout 2m
+	quietly "$kubectl" apply -f "$files/load.yaml"
+	quietly "$kubectl" -n "$app" rollout status deployment/load --timeout=2m
+	quietly "$kubectl" -n monitoring rollout status deployment/prometheus --timeout=2m
 
 	say "waiting for Prometheus to show that it is sick"
 	mean=$(retry 120 "Prometheus doesn't show a mean response time above 0.6 s" is_sick)

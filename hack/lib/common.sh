@@ -32,6 +32,15 @@ timed() {
 	say "$what: $((SECONDS - started)) s"
 }
 
+# quietly COMMAND...: what it says is shown only if it fails.
+quietly() {
+	local said
+	said=$("$@" 2>&1) || {
+		printf '%s\n' "$said" >&2
+		die "failed: $*"
+	}
+}
+
 # cluster_tool: prints the path of the `cluster` binary, built when the cache has none.
 cluster_tool() { "$repo/hack/cluster/build.sh"; }
 

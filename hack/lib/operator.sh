@@ -16,7 +16,7 @@ use_cluster() {
 	can_run_containers || die "a cluster of its own needs root on Debian or Ubuntu; or set KUBECONFIG to use yours"
 	tool=$(cluster_tool)
 	"$repo/hack/cluster/install-deps.sh" >&2
-	"$tool" up --name "$cluster_name" >&2
+	quietly "$tool" up --name "$cluster_name"
 	KUBECONFIG=$("$tool" kubeconfig --name "$cluster_name")
 	export KUBECONFIG
 	kubectl=("$tool" --name "$cluster_name" kubectl)
@@ -25,7 +25,7 @@ use_cluster() {
 # load_images TAR...: into our own cluster; for another one COXSWAIN_LOAD_IMAGE is the command that takes a tar.
 load_images() {
 	if [ -n "$own_cluster" ]; then
-		"$tool" load-image --name "$cluster_name" "$@" >&2
+		quietly "$tool" load-image --name "$cluster_name" "$@"
 		return
 	fi
 	[ -n "${COXSWAIN_LOAD_IMAGE:-}" ] ||
@@ -38,8 +38,29 @@ load_images() {
 
 # install_operator: CRDs, RBAC and the Deployment, as config/default has them; waits until it is ready.
 install_operator() {
-	"${kubectl[@]}" apply --server-side -k "$repo/config/default" >&2
-	"${kubectl[@]}" wait --for=condition=Established --timeout=60s -f "$repo/crds" >&2
-	"${kubectl[@]}" -n coxswain-system rollout restart deployment/coxswain >&2
-	"${kubectl[@]}" -n coxswain-system rollout status deployment/coxswain --timeout=120s >&2
+	local before
+	before=$("${kubectl[@]}" -n coxswain-system get deployment coxswain --ignore-not-found -o name 2>/dev/null || true)
+	quietly "${kubectl[@]}" apply --server-side -k "$repo/config/default"
+	quietly "${kubectl[@]}" wait --for=condition=Established --timeout=60s -f "$repo/crds"
+	# The image's name stays the same while its content changes.
+	[ -z "$before" ] || quietly "${kubectl[@]}" -n coxswain-system rollout restart deployment/coxswain
+	quietly "${kubectl[@]}" -n coxswain-system rollout status deployment/coxswain --timeout=120s
+}
+
+# run_beside BINARY: the operator as a process of this machine, in place of the Deployment; its rights are the kubeconfig's.
+run_beside() {
+	quietly "${kubectl[@]}" apply --server-side -f "$repo/crds"
+	quietly "${kubectl[@]}" wait --for=condition=Established --timeout=60s -f "$repo/crds"
+	stop_beside
+	COXSWAIN_HEALTH_ADDRESS=127.0.0.1:0 setsid "$1" run >"$cache/beside.log" 2>&1 &
+	printf '%s\n' $! >"$cache/beside.pid"
+	say "the operator runs beside the cluster: process $!, log $cache/beside.log"
+}
+
+# stop_beside: ends that process, if it is there.
+stop_beside() {
+	local pid
+	pid=$(cat "$cache/beside.pid" 2>/dev/null) || return 0
+	! tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q 'coxswain run' || kill "$pid"
+	rm -f "$cache/beside.pid"
 }

@@ -268,6 +268,10 @@ pub struct PinnedJobConfig {
     /// The keys of each ConfigMap that stands for a directory, by its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, Vec<String>>,
+    /// Why it can't be used, when it can't. Its actions then only show which tasks it would answer: those are not given
+    /// to a less specific JobConfig.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub invalid: String,
 }
 
 /// What an evaluation asks for.
@@ -283,7 +287,7 @@ pub struct PinnedGate {
     /// The queries of its indicators.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub indicators: BTreeMap<String, IndicatorQuery>,
-    /// Why the gate can't be asked, when it can't: for example two objects of the same scope.
+    /// Why the gate can't be asked, when it can't.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub error: String,
 }

@@ -30,11 +30,7 @@ pub fn render(run: &SequenceExecution, now: Timestamp, style: Style) -> String {
     let status = run.status.as_ref().unwrap_or(&empty);
     let spec = &run.spec;
     let took = span(status.started_at.as_ref(), status.finished_at.as_ref(), now);
-    let phase = if status.phase.is_empty() {
-        "Pending"
-    } else {
-        &status.phase
-    };
+    let (phase, message) = headline(status);
     let mut out = String::new();
     line(
         &mut out,
@@ -68,17 +64,21 @@ pub fn render(run: &SequenceExecution, now: Timestamp, style: Style) -> String {
             &[(DIM, &format!("└─ attempt {number} starts in {left}"))],
         );
     }
-    let message = if status.message.is_empty() {
-        "waits for the operator"
-    } else {
-        &status.message
-    };
     line(
         &mut out,
         style,
         &[(phase_colour(phase), &format!("{phase}: {message}"))],
     );
     out
+}
+
+/// The phase, and what is going on, in a sentence.
+pub fn headline(status: &SequenceExecutionStatus) -> (&str, &str) {
+    if status.phase.is_empty() {
+        ("Pending", "waits for the operator")
+    } else {
+        (&status.phase, &status.message)
+    }
 }
 
 fn attempt_lines(out: &mut String, attempt: &AttemptStatus, last: bool, now: Timestamp, style: Style) {

@@ -159,12 +159,8 @@ impl Screen {
     fn news(&mut self, run: &SequenceExecution) -> Vec<String> {
         let status = run.status.clone().unwrap_or_default();
         let now = Timestamp::now();
-        let line = format!(
-            "{now:.0}  {}  {:<10} {}",
-            run.name_any(),
-            status.phase,
-            status.message
-        );
+        let (phase, message) = tree::headline(&status);
+        let line = format!("{now:.0}  {}  {phase:<10} {message}", run.name_any());
         let key = format!("{} {}", status.phase, status.message);
         if self.told.last() == Some(&key) {
             return vec![];

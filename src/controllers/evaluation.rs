@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use kube::{
     Api, ResourceExt,
@@ -14,7 +14,8 @@ use kube::{
     runtime::{
         Controller, WatchStreamExt,
         controller::{self, Action},
-        reflector, watcher,
+        reflector::{self, Store},
+        watcher,
     },
 };
 use tokio::sync::Semaphore;
@@ -97,22 +98,36 @@ struct Evaluations {
     progress: Mutex<HashMap<String, Progress>>,
 }
 
-/// Runs until `shutdown` is cancelled, or the watch ends.
-pub async fn run(
-    context: Arc<Context>,
-    metrics: Arc<dyn MetricsSource>,
-    providers: Cache<MetricsProvider>,
-    shutdown: CancellationToken,
+/// The watch of Evaluations without a verdict, and the cache that it fills.
+pub fn watch(
+    client: &kube::Client,
+) -> (
+    Store<Guarded<Evaluation>>,
+    impl Stream<Item = Result<Guarded<Evaluation>, watcher::Error>> + Send + 'static,
 ) {
     let (store, writer) = reflector::store();
     let config = watcher::Config::default()
         .fields("status.done!=true")
         .timeout(WATCH_TIMEOUT);
-    let stream = watcher::watcher(Api::<Guarded<Evaluation>>::all(context.client.clone()), config)
+    let stream = watcher::watcher(Api::<Guarded<Evaluation>>::all(client.clone()), config)
         .default_backoff()
         .modify(|evaluation| evaluation.managed_fields_mut().clear())
         .reflect(writer)
         .applied_objects();
+    (store, stream)
+}
+
+/// Runs until `shutdown` is cancelled, or the watch ends.
+pub async fn run(
+    context: Arc<Context>,
+    metrics: Arc<dyn MetricsSource>,
+    providers: Cache<MetricsProvider>,
+    (store, stream): (
+        Store<Guarded<Evaluation>>,
+        impl Stream<Item = Result<Guarded<Evaluation>, watcher::Error>> + Send + 'static,
+    ),
+    shutdown: CancellationToken,
+) {
     let me = Arc::new(Evaluations {
         context,
         metrics,

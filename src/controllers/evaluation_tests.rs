@@ -46,7 +46,7 @@ fn operate(
         let context = Context::new(seat.client, seat.clock);
         tokio::select! {
             () = watches => {}
-            () = run(context, metrics, definitions.providers.clone(), seat.shutdown) => {}
+            () = run(context.clone(), metrics, definitions.providers.clone(), watch(&context.client), seat.shutdown) => {}
         }
     });
     (operator, asked)

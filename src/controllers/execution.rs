@@ -62,7 +62,7 @@ pub struct Executions {
     wake: Wake<Guarded<SequenceExecution>>,
     problems: Wake<Guarded<ProblemEvent>>,
     backoff: Backoff,
-    initialised: watch::Sender<bool>,
+    listed: watch::Sender<bool>,
 }
 
 /// What the controller is driven by, besides its own watch.
@@ -75,6 +75,8 @@ pub struct Inputs {
     pub woken: Woken<Guarded<SequenceExecution>>,
     /// Wakes problems when their run changes.
     pub problems: Wake<Guarded<ProblemEvent>>,
+    /// Set to true when the live runs have been listed and those that hold a place have it again.
+    pub listed: watch::Sender<bool>,
     /// Changes of Jobs: their cache is up to date when they come.
     pub job_changes: futures::stream::BoxStream<'static, ObjectRef<Guarded<SequenceExecution>>>,
 }
@@ -96,7 +98,7 @@ pub async fn run(
         wake: inputs.wake,
         problems: inputs.problems,
         backoff: Backoff::default(),
-        initialised: watch::channel(false).0,
+        listed: inputs.listed,
     });
     let ended = me.clone();
     // A run that ends leaves the selection, so the API server sends its deletion: finished runs cost no memory.
@@ -453,19 +455,14 @@ impl Executions {
             arbiter.restore(place_of(&run), self.candidate(&run));
         }
         drop(arbiter);
-        self.initialised.send_replace(true);
+        self.listed.send_replace(true);
     }
 
     /// Nothing is decided before everything that decides was read: who holds a place, what is held back, what is
     /// resolved, what is defined, what runs.
     async fn wait_until_ready(&self) {
         // A closed channel or store means that the controller is being shut down: then nothing is decided either.
-        let listed = self
-            .initialised
-            .subscribe()
-            .wait_for(|ready| *ready)
-            .await
-            .is_ok();
+        let listed = self.listed.subscribe().wait_for(|listed| *listed).await.is_ok();
         let read = facts::filled::filled(&self.reader.problems).await.is_ok()
             && facts::filled::filled(&self.reader.jobs).await.is_ok()
             && facts::filled::filled(&self.reader.pods).await.is_ok()

@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt};
+use kube::runtime::reflector::Store;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, children, definitions, evaluation, execution, problem, wake};
 use crate::{
+    api::Evaluation,
     core::labels,
-    facts::{execution::Reader, filled::filled, holds::Holds, metrics::MetricsSource, stores::Definitions},
+    facts::{
+        execution::Reader, filled::filled, guarded::Guarded, holds::Holds, metrics::MetricsSource,
+        stores::Definitions,
+    },
 };
 
 /// How long reconciliations that run at the shutdown may take to finish.
@@ -47,6 +52,8 @@ pub async fn run(
     let (wake_problems, woken_problems) = wake::channel();
     let (open, problem_stream) = problem::watch(client, wake_runs.clone(), wake_problems.clone());
     let (jobs, pods, job_changes) = children::watch_jobs(client);
+    let (unanswered, evaluation_stream) = evaluation::watch(client);
+    let (listed, runs_listed) = watch::channel(false);
     let reader = Reader {
         client: client.clone(),
         definitions: definitions.clone(),
@@ -63,7 +70,12 @@ pub async fn run(
     spawn(
         &mut feeds,
         "readiness",
-        announce(reader.clone(), options.ready.clone()),
+        announce(
+            reader.clone(),
+            runs_listed,
+            unanswered.clone(),
+            options.ready.clone(),
+        ),
     );
     spawn(&mut feeds, "the watch of definitions", definition_watches);
     let lifted = wake_runs.clone();
@@ -81,20 +93,27 @@ pub async fn run(
         wake: wake_runs,
         woken: woken_runs,
         problems: wake_problems,
+        listed,
         job_changes,
     };
     let executions = execution::run(context.clone(), inputs, told());
     spawn(&mut deciders, "the executions' controller", executions);
     let providers = definitions.providers.clone();
-    let evaluations = evaluation::run(context.clone(), metrics, providers, shutdown.clone());
+    let watched = (unanswered, evaluation_stream);
+    let evaluations = evaluation::run(context.clone(), metrics, providers, watched, shutdown.clone());
     spawn(&mut deciders, "the evaluations' controller", evaluations);
     tracing::info!(field_manager = labels::COXSWAIN, "started");
 
     let ended = tokio::select! {
         ended = feeds.join_next() => ended,
         ended = deciders.join_next() => ended,
+        () = shutdown.cancelled() => None,
     };
     if shutdown.is_cancelled() {
+        // Before every cache was filled nothing was decided, and controllers wait for their caches also when told to stop.
+        if !*options.ready.borrow() {
+            return Ok(());
+        }
         // What is being decided is finished, within the time that Kubernetes gives.
         let rest = async { while deciders.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(PATIENCE, rest).await;
@@ -109,9 +128,18 @@ pub async fn run(
 }
 
 /// Says when every cache that decides was filled.
-async fn announce(reader: Reader, ready: watch::Sender<bool>) {
+async fn announce(
+    reader: Reader,
+    mut runs_listed: watch::Receiver<bool>,
+    unanswered: Store<Guarded<Evaluation>>,
+    ready: watch::Sender<bool>,
+) {
     let filled = reader.definitions.wait_until_ready().await.is_ok()
+        && runs_listed.wait_for(|listed| *listed).await.is_ok()
         && filled(&reader.problems).await.is_ok()
+        && filled(&unanswered).await.is_ok()
+        && filled(&reader.jobs).await.is_ok()
+        && filled(&reader.pods).await.is_ok()
         && reader.holds.wait_until_ready().await;
     if filled {
         ready.send_replace(true);

@@ -19,8 +19,7 @@ use serde::de::DeserializeOwned;
 use super::{READ_TIMEOUT, guarded::Guarded, holds::Holds, stores::Snapshot};
 use crate::{
     api::{
-        Evaluation, ProblemEvent, SequenceExecution,
-        common::Scope,
+        Evaluation, ProblemEvent, SequenceExecution, ServiceLevelObjective,
         execution::{Pinned, PinnedGate, PinnedJobConfig},
         problem::ProblemState,
     },
@@ -381,11 +380,13 @@ fn run_definitions(
     })?;
     let (shipyard, sequence) =
         definitions::sequence(&definitions.shipyards, &spec.project, &spec.stage, &spec.sequence)?;
-    let remediation = definitions::remediation(&definitions.remediations, &place);
+    let remediation = if asks_for_action(&sequence) {
+        definitions::remediation(&definitions.remediations, &place)?
+    } else {
+        None
+    };
     let mut pinned = vec![pin("Shipyard", Some(shipyard.as_ref()))];
-    if asks_for_action(&sequence) {
-        pinned.extend(remediation.as_ref().map(|r| pin("Remediation", Some(r.as_ref()))));
-    }
+    pinned.extend(remediation.as_ref().map(|r| pin("Remediation", Some(r.as_ref()))));
     Ok(RunDefinitions {
         sequence: sequence.into_owned(),
         remediation: remediation.map(Arc::unwrap_or_clone),
@@ -393,43 +394,38 @@ fn run_definitions(
     })
 }
 
+/// A gate that can't be read must not turn into a formality: the error stays with it.
 fn gate(definitions: &Snapshot, place: &Place, wanted: bool, pinned: &mut Vec<Pinned>) -> PinnedGate {
+    let read = || -> Result<Option<(Arc<ServiceLevelObjective>, PinnedGate)>, definitions::Missing> {
+        let Some(objective) = definitions::objective(&definitions.objectives, place)? else {
+            return Ok(None);
+        };
+        let body = &objective.spec.body;
+        let names: Vec<&str> = body.objectives.iter().map(|o| o.sli.as_str()).collect();
+        let indicators =
+            definitions::indicators(&definitions.indicators, &definitions.providers, place, &names)?;
+        let gate = PinnedGate {
+            objective_name: Some(objective.name_any()),
+            objective: Some(body.clone()),
+            indicators,
+            error: String::new(),
+        };
+        Ok(Some((objective, gate)))
+    };
     if !wanted {
         return PinnedGate::default();
     }
-    let Some(objective) = definitions::objective(&definitions.objectives, place) else {
-        // An objective that can't be read must not turn the gate into a formality.
-        let unusable = definitions.objectives.iter().find_map(|o| {
-            applies(&o.spec.scope, place)?;
-            let mistake = definitions::validate::objective(o).into_iter().next()?;
-            Some(format!(
-                "ServiceLevelObjective {} can't be used: {mistake}",
-                o.name_any()
-            ))
-        });
-        return PinnedGate {
-            error: unusable.unwrap_or_default(),
+    match read() {
+        Ok(Some((objective, gate))) => {
+            pinned.push(pin("ServiceLevelObjective", Some(objective.as_ref())));
+            gate
+        }
+        Ok(None) => PinnedGate::default(),
+        Err(invalid) => PinnedGate {
+            error: invalid.message,
             ..PinnedGate::default()
-        };
-    };
-    pinned.push(pin("ServiceLevelObjective", Some(objective.as_ref())));
-    let names: Vec<&str> = objective
-        .spec
-        .body
-        .objectives
-        .iter()
-        .map(|o| o.sli.as_str())
-        .collect();
-    PinnedGate {
-        objective_name: Some(objective.name_any()),
-        objective: Some(objective.spec.body.clone()),
-        indicators: definitions::indicators(&definitions.indicators, &definitions.providers, place, &names),
-        error: String::new(),
+        },
     }
-}
-
-fn applies(scope: &Scope, place: &Place) -> Option<i32> {
-    definitions::lookup::specificity(scope, place)
 }
 
 fn pin<K: Resource>(kind: &str, object: Option<&K>) -> Pinned {

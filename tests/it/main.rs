@@ -8,6 +8,7 @@
     reason = "a test may panic"
 )]
 
+mod bench;
 mod cluster;
 mod conformance;
 mod control_plane;

@@ -1,7 +1,8 @@
 //! Which definitions are in force for a place.
 //!
 //! Every function takes the objects of one namespace. Service, then stage, then project: the most specific object wins
-//! as a whole; of equally specific ones the older. An object that is not valid does not come into force.
+//! as a whole; of equally specific ones the older valid one. Where only invalid ones have the most specific scope, nothing
+//! is in force, and nothing starts: a broken `mode: Observe` for one service must not give way to the project's `Act`.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
@@ -28,7 +29,7 @@ pub const EVALUATION: &str = "evaluation";
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct Missing {
-    /// Why, in a CamelCase word: `ShipyardNotFound`, `ShipyardInvalid`, `StageNotFound`, `SequenceNotFound`.
+    /// Why, in a CamelCase word: `ShipyardNotFound`, `StageNotFound`, `SequenceNotFound`, `DefinitionInvalid`.
     pub reason: &'static str,
     /// A sentence for people, with the nearest known name.
     pub message: String,
@@ -55,12 +56,8 @@ pub fn sequence<'a>(
             message,
         });
     };
-    if let Some(first) = shipyard.mistakes().first() {
-        let message = format!("Shipyard {project} is not valid: {first}");
-        return Err(Missing {
-            reason: "ShipyardInvalid",
-            message,
-        });
+    if let Some(invalid) = unusable(shipyard) {
+        return Err(invalid);
     }
     let Some(found) = shipyard.spec.stages.iter().find(|s| s.name == stage) else {
         let known = shipyard.spec.stages.iter().map(|s| s.name.as_str());
@@ -109,13 +106,16 @@ pub(super) fn sequence_names(stage: &Stage) -> Vec<&str> {
     names
 }
 
-/// The Remediation in force for a place.
-pub fn remediation(list: &[Arc<Remediation>], place: &Place) -> Option<Arc<Remediation>> {
+/// The Remediation in force for a place, if there is one.
+pub fn remediation(list: &[Arc<Remediation>], place: &Place) -> Result<Option<Arc<Remediation>>, Missing> {
     most_specific(list, place)
 }
 
-/// The ServiceLevelObjective in force for a place.
-pub fn objective(list: &[Arc<ServiceLevelObjective>], place: &Place) -> Option<Arc<ServiceLevelObjective>> {
+/// The ServiceLevelObjective in force for a place, if there is one.
+pub fn objective(
+    list: &[Arc<ServiceLevelObjective>],
+    place: &Place,
+) -> Result<Option<Arc<ServiceLevelObjective>>, Missing> {
     most_specific(list, place)
 }
 
@@ -126,20 +126,27 @@ pub fn indicators(
     providers: &[Arc<MetricsProvider>],
     place: &Place,
     needed: &[&str],
-) -> BTreeMap<String, IndicatorQuery> {
-    let mut in_force = applying(slis, place);
-    in_force.retain(|(_, sli)| sli.mistakes().is_empty());
-    in_force.dedup_by_key(|(specificity, _)| *specificity);
+) -> Result<BTreeMap<String, IndicatorQuery>, Missing> {
     let only = only_provider(providers);
     let mut queries = BTreeMap::new();
-    for (_, sli) in in_force.iter().rev() {
-        let provider = sli
-            .spec
-            .provider
-            .as_ref()
-            .map_or_else(|| only.clone(), |p| p.name.clone());
+    let applying = applying(slis, place);
+    for scope in applying.chunk_by(|(one, _), (other, _)| one == other) {
+        // What a more specific object says of a name stands.
+        let wanted =
+            |name: &str, queries: &BTreeMap<_, _>| needed.contains(&name) && !queries.contains_key(name);
+        let Some((_, sli)) = scope.iter().find(|(_, sli)| sli.mistakes().is_empty()) else {
+            let asked = scope
+                .iter()
+                .find(|(_, sli)| sli.spec.indicators.keys().any(|name| wanted(name, &queries)));
+            match asked.and_then(|(_, sli)| unusable(sli)) {
+                Some(invalid) => return Err(invalid),
+                None => continue,
+            }
+        };
+        let named = sli.spec.provider.as_ref().map(|p| p.name.clone());
+        let provider = named.unwrap_or_else(|| only.clone());
         for (name, query) in &sli.spec.indicators {
-            if needed.contains(&name.as_str()) {
+            if wanted(name, &queries) {
                 let query = IndicatorQuery {
                     query: query.clone(),
                     provider: provider.clone(),
@@ -148,7 +155,7 @@ pub fn indicators(
             }
         }
     }
-    queries
+    Ok(queries)
 }
 
 /// The name of the one provider that is usable; of the one that there is, when it isn't, so that it is named in what
@@ -163,26 +170,32 @@ fn only_provider(providers: &[Arc<MetricsProvider>]) -> String {
 }
 
 /// Every JobConfig that applies to a place and answers one of the tasks: the most specific first, of equally specific
-/// ones (which add up) the older first. Of each only the actions with an event of one of the tasks. `keys` is left
-/// empty.
+/// ones (which add up) the older first. Of each only the actions with an event of one of the tasks; of one that is not
+/// valid only what shows which events it would answer. `keys` is left empty.
 pub fn job_configs(list: &[Arc<JobConfig>], place: &Place, task_names: &[&str]) -> Vec<PinnedJobConfig> {
     applying(list, place)
         .into_iter()
-        .filter(|(_, config)| config.mistakes().is_empty())
         .filter_map(|(specificity, config)| {
-            let actions: Vec<_> = config
+            let mut actions: Vec<_> = config
                 .spec
                 .actions
                 .iter()
                 .filter(|action| task_names.iter().any(|task| may_answer(action, task)))
                 .cloned()
                 .collect();
+            let mut sources = config.spec.sources.clone();
+            let invalid = unusable(config).map_or_else(String::new, |invalid| invalid.message);
+            if !invalid.is_empty() {
+                actions.iter_mut().for_each(|action| action.tasks.clear());
+                sources.clear();
+            }
             (!actions.is_empty()).then(|| PinnedJobConfig {
                 name: config.name_any(),
                 specificity,
                 actions,
-                sources: config.spec.sources.clone(),
+                sources,
                 keys: BTreeMap::new(),
+                invalid,
             })
         })
         .collect()
@@ -241,10 +254,24 @@ fn applying<'a, K: Definition>(list: &'a [Arc<K>], place: &Place) -> Vec<(i32, &
     found
 }
 
-fn most_specific<K: Definition>(list: &[Arc<K>], place: &Place) -> Option<Arc<K>> {
-    applying(list, place)
-        .into_iter()
-        .map(|(_, object)| object)
-        .find(|o| o.mistakes().is_empty())
-        .cloned()
+/// The oldest valid object of the most specific scope that has any object.
+fn most_specific<K: Definition>(list: &[Arc<K>], place: &Place) -> Result<Option<Arc<K>>, Missing> {
+    let applying = applying(list, place);
+    let Some((most, first)) = applying.first() else {
+        return Ok(None);
+    };
+    let scope = applying.iter().take_while(|(specificity, _)| specificity == most);
+    match scope.map(|(_, object)| object).find(|o| o.mistakes().is_empty()) {
+        Some(valid) => Ok(Some(Arc::clone(valid))),
+        None => unusable(first).map_or(Ok(None), Err),
+    }
+}
+
+/// Why nothing may be concluded from this object, if it has a mistake.
+fn unusable<K: Definition>(object: &Arc<K>) -> Option<Missing> {
+    let mistake = object.mistakes().into_iter().next()?;
+    Some(Missing {
+        reason: "DefinitionInvalid",
+        message: format!("{} {} is not valid: {mistake}", K::kind(&()), object.name_any()),
+    })
 }

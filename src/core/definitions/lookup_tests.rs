@@ -67,7 +67,7 @@ fn every_stage_has_an_evaluation() {
     "broken",
     "qa",
     "evaluation",
-    "ShipyardInvalid",
+    "DefinitionInvalid",
     "Shipyard broken is not valid: spec.stages[1].name: there is already a stage \"qa\"; rename or remove one"
 )]
 #[case(
@@ -123,11 +123,33 @@ fn healing(name: &str, seconds: i64, scope: &str) -> Arc<Remediation> {
 #[case::most_specific(vec![healing("p", 1, ""), healing("svc", 9, "service: helloservice"), healing("st", 2, "stage: production")], Some("svc"))]
 #[case::older(vec![healing("a", 5, ""), healing("b", 4, "")], Some("b"))]
 #[case::name_in_one_second(vec![healing("b", 4, ""), healing("a", 4, "")], Some("a"))]
-#[case::invalid_is_passed_over(vec![healing("a", 1, "budget: {actions: 1, per: 0s}"), healing("b", 4, "")], Some("b"))]
+#[case::an_invalid_twin_is_passed_over(vec![healing("a", 1, "budget: {actions: 1, per: 0s}"), healing("b", 4, "")], Some("b"))]
+#[case::an_invalid_less_specific_one_too(vec![healing("a", 1, "budget: {actions: 1, per: 0s}"), healing("b", 4, "stage: production")], Some("b"))]
 #[case::elsewhere(vec![healing("a", 1, "stage: qa")], None)]
 fn one_remediation_is_in_force(#[case] list: Vec<Arc<Remediation>>, #[case] expected: Option<&str>) {
-    let found = remediation(&list, &place());
+    let found = remediation(&list, &place()).unwrap();
     assert_eq!(found.as_ref().and_then(|r| r.metadata.name.as_deref()), expected);
+}
+
+#[test]
+fn an_invalid_remediation_does_not_give_way_to_a_less_specific_one() {
+    let list = [
+        healing("project", 1, "mode: Act"),
+        healing(
+            "service",
+            2,
+            "service: helloservice\nmode: Observe\nbudget: {actions: 1, per: 0s}",
+        ),
+    ];
+    let missing = remediation(&list, &place()).unwrap_err();
+    assert_eq!(missing.reason, "DefinitionInvalid");
+    assert!(
+        missing
+            .message
+            .starts_with("Remediation service is not valid: spec.budget.per"),
+        "{}",
+        missing.message
+    );
 }
 
 fn provider(name: &str, url: &str) -> Arc<MetricsProvider> {
@@ -149,12 +171,28 @@ fn indicators_merge_from_project_to_service() {
             "{project: fulltour, indicators: {b: younger, c: younger}}",
         ),
     ];
-    let found = indicators(&slis, &[provider("only", "http://p")], &place(), &["a", "b", "c"]);
+    let found = indicators(&slis, &[provider("only", "http://p")], &place(), &["a", "b", "c"]).unwrap();
     let found: Vec<_> = found
         .iter()
         .map(|(n, q)| (n.as_str(), q.query.as_str(), q.provider.as_str()))
         .collect();
     assert_eq!(found, [("a", "svc", "own"), ("b", "p", "only")]);
+}
+
+#[rstest]
+#[case::a_needed_name(&["a"], true)]
+#[case::a_name_that_nobody_asks_for(&["b"], false)]
+fn an_invalid_indicator_is_not_replaced_by_a_less_specific_one(#[case] needed: &[&str], #[case] fails: bool) {
+    let slis: Vec<Arc<ServiceLevelIndicator>> = vec![
+        made(
+            "service",
+            2,
+            "{project: fulltour, service: helloservice, indicators: {a: ' '}}",
+        ),
+        made("project", 1, "{project: fulltour, indicators: {a: p, b: p}}"),
+    ];
+    let found = indicators(&slis, &[provider("only", "http://p")], &place(), needed);
+    assert_eq!(found.is_err(), fails, "{found:?}");
 }
 
 #[rstest]
@@ -166,7 +204,7 @@ fn indicators_merge_from_project_to_service() {
 fn an_unnamed_provider_is_the_only_one(#[case] providers: Vec<Arc<MetricsProvider>>, #[case] expected: &str) {
     let slis = vec![made("p", 1, "{project: fulltour, indicators: {a: q}}")];
     assert_eq!(
-        indicators(&slis, &providers, &place(), &["a"])["a"].provider,
+        indicators(&slis, &providers, &place(), &["a"]).unwrap()["a"].provider,
         expected
     );
 }

@@ -45,6 +45,7 @@ fn tutorial() -> PinnedJobConfig {
             of_map("helloservice-locust", &["basic.py", "locust.conf"]),
         ]
         .into(),
+        invalid: String::new(),
     }
 }
 
@@ -63,7 +64,7 @@ fn of_tutorial(task_name: &str, payload: Value) -> Result<Value, JobError> {
         ..Task::default()
     };
     let event = event_of(&task, payload);
-    let matched = matching(&config, &event)[0];
+    let matched = matching(&config, &event).unwrap()[0];
     let input = JobInput {
         execution: &execution,
         attempt: 1,

@@ -30,20 +30,21 @@ pub struct Matched<'a> {
 }
 
 /// The actions that answer an event: those that match, of the most specific scope that has one. They run in this
-/// order. None: nobody answers.
-pub fn matching<'a>(configs: &'a [PinnedJobConfig], event: &Value) -> Vec<Matched<'a>> {
+/// order. None: nobody answers. An error: a JobConfig of that scope, or of a more specific one, would answer too, and is
+/// not valid; what it would have done must not be left out, nor be replaced by something more general.
+pub fn matching<'a>(configs: &'a [PinnedJobConfig], event: &Value) -> Result<Vec<Matched<'a>>, &'a str> {
     let mut all: Vec<_> = every_action(configs)
         .filter(|matched| {
-            matched
-                .action
-                .events
-                .iter()
-                .any(|filter| filter_matches(filter, event))
+            let filters = &matched.action.events;
+            filters.iter().any(|filter| filter_matches(filter, event))
         })
         .collect();
     let most = all.iter().map(|matched| matched.config.specificity).max();
     all.retain(|matched| Some(matched.config.specificity) == most);
-    all
+    match all.iter().find(|matched| !matched.config.invalid.is_empty()) {
+        Some(matched) => Err(&matched.config.invalid),
+        None => Ok(all),
+    }
 }
 
 /// Finds again the action that a recorded Job belongs to.
@@ -170,6 +171,7 @@ mod tests {
 
     fn answers(configs: &[PinnedJobConfig], event: &Value) -> Vec<(String, usize, usize)> {
         matching(configs, event)
+            .unwrap()
             .iter()
             .map(|m| (m.config.name.clone(), m.action_index, m.index))
             .collect()
@@ -185,7 +187,7 @@ mod tests {
     #[case::part_of_a_name("sh.keptn.event.je-*.triggered", "je-test", true)]
     fn an_event_s_name(#[case] pattern: &str, #[case] task: &str, #[case] fits: bool) {
         assert_eq!(
-            !matching(&[one("c", 0, pattern, None)], &event(task, json!({}))).is_empty(),
+            !answers(&[one("c", 0, pattern, None)], &event(task, json!({}))).is_empty(),
             fits
         );
     }
@@ -205,7 +207,7 @@ mod tests {
             json!({"test": {"teststrategy": "health"}, "n": 1_000_000, "b": true, "l": ["x"], "null": null}),
         );
         let config = one("c", 0, "sh.keptn.event.test.triggered", Some((property, match_)));
-        assert_eq!(!matching(&[config], &event).is_empty(), holds);
+        assert_eq!(!answers(&[config], &event).is_empty(), holds);
     }
 
     #[test]
@@ -220,7 +222,7 @@ mod tests {
         for action in ["hello", "goodbye"] {
             let configs = [config.clone()];
             assert_eq!(
-                matching(&configs, &event("action", json!({"action": {"action": action}}))).len(),
+                answers(&configs, &event("action", json!({"action": {"action": action}}))).len(),
                 1
             );
         }
@@ -239,6 +241,26 @@ mod tests {
         assert_eq!(answers(&configs, &scaling), [("service".to_owned(), 0, 0)]);
         let other = event("action", json!({"action": {"action": "restart"}}));
         assert_eq!(answers(&configs, &other), [("stage".to_owned(), 0, 1)]);
+    }
+
+    #[rstest]
+    #[case::the_same_scope_adds_up(1, 1, "restart", true)]
+    #[case::a_more_specific_one_is_not_passed_over(1, 3, "restart", true)]
+    #[case::a_more_general_one_is_in_nobodys_way(1, 0, "restart", false)]
+    #[case::its_conditions_do_not_hold(1, 3, "scale", false)]
+    fn an_invalid_job_config(
+        #[case] valid: i32,
+        #[case] invalid: i32,
+        #[case] action: &str,
+        #[case] blocks: bool,
+    ) {
+        let name = "sh.keptn.event.action.triggered";
+        let mut broken = one("broken", invalid, name, Some(("$.data.action.action", "restart")));
+        broken.invalid = "JobConfig broken is not valid: spec.x: is wrong".into();
+        let configs = [broken, one("valid", valid, name, None)];
+        let event = event("action", json!({"action": {"action": action}}));
+        let found = matching(&configs, &event);
+        assert_eq!(found.is_err(), blocks, "{found:?}");
     }
 
     #[test]

@@ -218,10 +218,10 @@ impl Machine<'_> {
             self.finish(phases::INCONCLUSIVE, &last.reason, &last.message);
             return Flow::Rest;
         }
-        // A task that nobody answers is a mistake in the configuration: another action would not mend it.
-        if last.reason == "NoExecutor" {
+        // A task that nobody can answer is a mistake in the configuration: another action would not mend it.
+        if matches!(last.reason.as_str(), task::NO_EXECUTOR | task::INVALID_EXECUTOR) {
             let message = format!("{}: {}", last.name, last.message);
-            return self.refuse("NoExecutor", &message);
+            return self.refuse(&last.reason, &message);
         }
         let failed = result == "fail" || last.status.as_deref() == Some("errored");
         if !self.retries(&result) {

@@ -30,6 +30,11 @@ pub const GET_ACTION: &str = "get-action";
 /// The task that asks for a verdict.
 pub const EVALUATION: &str = "evaluation";
 
+/// Why a task ends that nobody answers.
+pub(super) const NO_EXECUTOR: &str = "NoExecutor";
+/// Why a task ends whose JobConfig is not valid.
+pub(super) const INVALID_EXECUTOR: &str = "JobConfigInvalid";
+
 /// The current task: the first of the newest attempt that has not ended.
 pub(super) fn current(status: &SequenceExecutionStatus) -> Option<&TaskStatus> {
     let attempt = status.attempts.last().filter(|a| a.finished_at.is_none())?;
@@ -143,11 +148,17 @@ impl Machine<'_> {
             .as_ref()
             .map(|p| p.job_configs.clone())
             .unwrap_or_default();
-        let mut matches = matching::matching(&configs, &event);
-        if self.observes() && matches!(spec.name.as_str(), GET_ACTION | EVALUATION) {
-            // Observe decides and evaluates, and never creates a Job: the built-ins do it in place of Jobs.
-            matches.clear();
-        }
+        // Observe decides and evaluates, and never creates a Job: the built-ins do it in place of Jobs.
+        let matches = if self.observes() && matches!(spec.name.as_str(), GET_ACTION | EVALUATION) {
+            vec![]
+        } else {
+            match matching::matching(&configs, &event) {
+                Ok(matches) => matches,
+                Err(invalid) => {
+                    return self.finish_task(index, Outcome::errored(INVALID_EXECUTOR, invalid));
+                }
+            }
+        };
         if !matches.is_empty() {
             if let Some(message) = self.over_budget(spec) {
                 self.finish(phases::EXHAUSTED, "BudgetSpent", &message);
@@ -166,7 +177,7 @@ impl Machine<'_> {
             EVALUATION => self.start_evaluation(index),
             _ => {
                 let message = matching::no_executor(&configs, &self.facts.events, &event);
-                self.finish_task(index, Outcome::errored("NoExecutor", message))
+                self.finish_task(index, Outcome::errored(NO_EXECUTOR, message))
             }
         }
     }

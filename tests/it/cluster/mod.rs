@@ -1,4 +1,8 @@
 //! On a real cluster with containers and the operator in it; `hack/test.sh cluster` brings both up.
 
-mod harness;
+mod all_jobs;
+mod blocked;
+mod by_hand;
+pub mod harness;
+mod results;
 mod tutorial;

@@ -2,7 +2,7 @@
 
 use std::{process::Command, sync::LazyLock, time::Duration};
 
-use coxswain::api::ProblemEvent;
+use coxswain::api::{ProblemEvent, SequenceExecution};
 use k8s_openapi::api::apps::v1::Deployment;
 use tokio::sync::Mutex;
 
@@ -124,11 +124,42 @@ async fn the_tutorials_problem_is_healed_by_scaling() {
 
 #[tokio::test]
 #[ignore = "needs a cluster (make test-cluster)"]
-async fn the_second_action_heals_when_the_first_was_too_weak() {
+async fn the_second_action_heals_though_the_operator_is_killed_three_times() {
     let _quiet = QUIET.lock().await;
     let cluster = Cluster::connect().await;
     let problem = raise("escalation", &directory("escalation")).await;
     let within = Duration::from_secs(240);
+    let in_task = |name: &'static str, attempt: usize| {
+        move |run: &SequenceExecution| {
+            let found = run.status.as_ref().and_then(|s| s.attempts.get(attempt - 1));
+            let task = found.and_then(|a| a.tasks.iter().find(|t| t.name == name));
+            task.is_some_and(|t| matches!(t.state.as_str(), "Starting" | "Running" | "Waiting"))
+        }
+    };
+    cluster
+        .wait_run("escalation", &problem, within, "the action", in_task("action", 1))
+        .await;
+    cluster.kill_operator().await;
+    cluster
+        .wait_run(
+            "escalation",
+            &problem,
+            within,
+            "the evaluation",
+            in_task("evaluation", 1),
+        )
+        .await;
+    cluster.kill_operator().await;
+    cluster
+        .wait_run(
+            "escalation",
+            &problem,
+            within,
+            "the second test",
+            in_task("je-test", 2),
+        )
+        .await;
+    cluster.kill_operator().await;
     let run = cluster
         .wait_run("escalation", &problem, within, "the end", done)
         .await;
@@ -144,7 +175,7 @@ async fn the_second_action_heals_when_the_first_was_too_weak() {
     assert_eq!(status.phase, "Succeeded", "{status:#?}");
     let results: Vec<_> = status.attempts.iter().map(|a| a.result.as_deref()).collect();
     assert_eq!(results[0], Some("fail"), "the first action was too weak");
-    assert_eq!(results.len(), 2, "the second heals");
+    assert_eq!(results.len(), 2, "killing the operator costs no attempt");
     assert_eq!(replicas(&cluster, "escalation-production").await, Some(4));
     let tries: Vec<_> = status
         .attempts

@@ -271,6 +271,37 @@ fn two_equally_specific_remediations() {
     });
 }
 
+/// A broken definition of the service itself must not give way to the project's: an `Observe` that is misspelled
+/// elsewhere would become an `Act`.
+#[rstest]
+#[case::remediation(
+    "kind: Remediation\nmetadata: {name: own}\nspec: {project: shop, stage: production, service: cart, mode: Observe, budget: {actions: 1, per: 0s}, remediations: []}",
+    "Remediation own is not valid: spec.budget.per"
+)]
+#[case::job_config(
+    "kind: JobConfig\nmetadata: {name: own}\nspec: {project: shop, service: cart, actions: [{name: own, events: [{name: sh.keptn.event.action.triggered}], tasks: [{name: own, image: kubectl, namespace: elsewhere}]}]}",
+    "JobConfig own is not valid: spec.actions[0].tasks[0].namespace"
+)]
+#[case::objective(
+    "kind: ServiceLevelObjective\nmetadata: {name: own}\nspec: {project: shop, service: cart, objectives: [{sli: response_time, pass: [{criteria: ['~0.4']}]}]}",
+    "ServiceLevelObjective own is not valid: spec.objectives[0]"
+)]
+#[case::indicator(
+    "kind: ServiceLevelIndicator\nmetadata: {name: own}\nspec: {project: shop, service: cart, indicators: {response_time: ' '}}",
+    "ServiceLevelIndicator own is not valid: spec.indicators"
+)]
+fn an_invalid_definition_does_not_give_way_to_a_less_specific_one(#[case] own: &str, #[case] says_so: &str) {
+    World::run(async |world: World| {
+        let project = SHOP.replace("  stage: production\n  service: cart\n", "");
+        let definitions = format!("{project}\n---\napiVersion: coxswain.dev/v1alpha1\n{own}");
+        let (shop, status) = ends(world, &definitions, mins(10)).await;
+        assert_eq!(status.phase, "Failed");
+        assert!(stalled(&status));
+        says(&status, &[says_so]);
+        assert_eq!(jobs(&shop.world), Vec::<String>::new(), "nothing was done");
+    });
+}
+
 #[test]
 fn a_criterion_that_does_not_parse() {
     World::run(async |world: World| {

@@ -232,6 +232,31 @@ fn missing_rights_are_told_and_nothing_spins() {
     });
 }
 
+/// It has decided nothing, so there is nothing to finish: a rollout must not wait for it.
+#[rstest]
+#[case("jobs.batch")]
+#[case("sequenceexecutions.coxswain.dev")]
+#[case("evaluations.coxswain.dev")]
+#[case("shipyards.coxswain.dev")]
+fn an_operator_that_never_got_ready_stops_at_once(#[case] unreadable: &'static str) {
+    World::run(async |world: World| {
+        world
+            .server
+            .on_request(move |call: &Call| match (call.resource.as_str(), call.verb) {
+                (resource, Verb::List | Verb::Watch) if resource == unreadable => Fault::Fail(404),
+                _ => Fault::Proceed,
+            });
+        world.apply(SHOP);
+        world.apply(&problem("slow-1", "slow"));
+        let operator = start(&world, "operator");
+        world.sleep(secs(10)).await;
+        let told = world.now();
+        operator.stop().await;
+        let took = world.now().duration_since(told);
+        assert!(took.as_secs() < 1, "{took}");
+    });
+}
+
 #[test]
 fn a_foreign_job_of_our_name_is_never_adopted() {
     World::run(async |world: World| {

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Measures what docs/performance.md says, on clusters of its own. Each figure is a line of a Markdown table on stdout.
+#
+#   bench.sh [all|sequence|memory]
+set -euo pipefail
+# shellcheck source=lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+# shellcheck source=lib/operator.sh
+. "$repo/hack/lib/operator.sh"
+cd "$repo"
+unset KUBECONFIG
+
+can_run_containers || die "the measurements need root on Debian or Ubuntu"
+what=${1:-all}
+case $what in
+all | sequence | memory) ;;
+*) die "there is nothing '$what' to measure; there are: all, sequence, memory" ;;
+esac
+
+"$repo/hack/install-deps.sh"
+rust
+mapfile -t built < <(hack/operator-image.sh --both)
+[ ${#built[@]} = 2 ] || die "building the operator failed"
+tool=$(cluster_tool)
+name=bench-$$
+trap '"$tool" down --name "$name" >&2 || true' EXIT
+
+# prepare KUBECTL...: the CRDs and the operator's rights, but no operator: the measurements run one beside the cluster.
+prepare() {
+	quietly "$@" apply --server-side -k config/crd
+	quietly "$@" wait --for=condition=Established --timeout=60s -f crds
+	quietly "$@" create namespace coxswain-system
+	quietly "$@" apply --server-side -k config/rbac
+}
+
+# measure TEST
+measure() {
+	COXSWAIN_BENCH_BINARY=${built[0]} COXSWAIN_TEST_KUBECONFIG=$("$tool" --name "$name" kubeconfig) \
+		COXSWAIN_TEST_KUBECTL="$tool --name $name kubectl" \
+		cargo test --quiet --locked --features testing --test it "$1" -- --ignored --exact --nocapture |
+		grep -E '^\||panicked|FAILED|error'
+}
+
+printf '| what | measured |\n| --- | --- |\n'
+printf '| the operator, a static binary | %s MB |\n' "$(stat -c %s "${built[0]}" | awk '{ printf "%.1f", $1 / 1e6 }')"
+if [ "$what" != memory ]; then
+	mapfile -t images < <(hack/images/build.sh --only busybox)
+	quietly "$tool" up --name "$name"
+	quietly "$tool" load-image --name "$name" "${images[@]}"
+	prepare "$tool" --name "$name" kubectl
+	measure bench::sequence::four_jobs
+	quietly "$tool" down --name "$name"
+fi
+if [ "$what" != sequence ]; then
+	quietly "$tool" up --control-plane-only --name "$name"
+	prepare "$tool" --name "$name" kubectl
+	measure bench::memory::memory_and_quiet
+fi
