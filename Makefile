@@ -3,7 +3,7 @@
 #   make test   everything that CI checks
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: bench bench-sequence bench-memory help demo demo-down test test-rust test-go test-control-plane test-cluster lint generate image install-deps
+.PHONY: bench bench-sequence bench-memory help demo demo-down test test-rust test-go test-control-plane test-cluster test-readme lint generate image install-deps
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ bench-sequence: ## Four Jobs in one run, in three ways; and the time from one Jo
 
 bench-memory: ## Memory and quiet, with nothing and with thousands of runs
 	@hack/bench.sh memory
+
+test-readme: ## What the README tells people to type, on a real cluster; root, Debian or Ubuntu
+	@hack/test.sh readme
 
 generate: ## Writes crds/, config/ and the chart's copies anew
 	@hack/generate.sh

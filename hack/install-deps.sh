@@ -8,7 +8,6 @@ set -euo pipefail
 can_run_containers || die "this installs packages with apt: run it as root on Debian or Ubuntu"
 
 packages=(build-essential ca-certificates curl git musl-tools shellcheck)
-command -v go >/dev/null || packages+=(golang-go)
 command -v cargo >/dev/null || [ -x "$HOME/.cargo/bin/cargo" ] || packages+=(rustup)
 missing=()
 for package in "${packages[@]}"; do
@@ -18,6 +17,8 @@ if [ ${#missing[@]} -gt 0 ]; then
 	say "installing ${missing[*]}"
 	export DEBIAN_FRONTEND=noninteractive
 	apt-get update -qq
+	[[ " ${missing[*]} " != *" rustup "* ]] || apt-cache show rustup >/dev/null 2>&1 ||
+		die "this distribution has no package of rustup: install Rust from https://rustup.rs, and run this again"
 	apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 fi
 rust

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests, from the quickest to the slowest.
 #
-#   test.sh [all|lint|rust|go|control-plane|cluster]
+#   test.sh [all|lint|rust|go|control-plane|cluster|readme]
 #
 # `all` installs what it needs (root, Debian or Ubuntu). Where a part can't run, it says so at the end; with CI=true that
 # is an error.
@@ -65,24 +65,43 @@ control_plane() {
 	trap - EXIT
 }
 
-# The whole thing, with containers.
+# The whole thing, with containers: what make demo leaves is the cluster for the tests.
 cluster() {
 	rust
-	local operator
-	operator=$(hack/operator-image.sh)
-	mapfile -t images < <(hack/images/build.sh)
-	HELM=$(hack/images/build.sh --helm)
-	export HELM
 	unset KUBECONFIG
-	local name=e2e-$$
+	export COXSWAIN_DEMO_CLUSTER=e2e-$$
+	trap 'hack/demo.sh down' EXIT
+	timed "make demo" make demo VARIANT=remediation
+	local tool
+	tool=$(cluster_tool)
+	COXSWAIN_TEST_KUBECONFIG=$("$tool" --name "$COXSWAIN_DEMO_CLUSTER" kubeconfig) \
+		COXSWAIN_TEST_KUBECTL="$tool --name $COXSWAIN_DEMO_CLUSTER kubectl" HELM=$(hack/images/build.sh --helm) \
+		cargo test --quiet --locked --features testing --test it cluster:: -- --ignored --skip readme --nocapture --test-threads 4
+	make demo-down
+	trap - EXIT
+}
+
+# What the README tells people to type, on a cluster where nothing is installed.
+readme() {
+	rust
+	unset KUBECONFIG
+	local tool bin images built name=readme-$$
+	mapfile -t built < <(hack/operator-image.sh --both)
+	mapfile -t images < <(hack/images/build.sh)
+	tool=$(cluster_tool)
+	bin=$(mktemp -d)
 	# shellcheck disable=SC2064
-	trap "'$(cluster_tool)' down --name '$name' >&2 || true" EXIT
-	timed "cluster" use_cluster "$name"
-	timed "images" load_images "$operator" "${images[@]}"
-	timed "operator" install_operator
-	COXSWAIN_TEST_KUBECONFIG=$KUBECONFIG COXSWAIN_TEST_KUBECTL="${kubectl[*]}" \
-		cargo test --quiet --locked --features testing --test it cluster:: -- --ignored --nocapture --test-threads 4
+	trap "'$tool' down --name '$name' >&2 || true; rm -rf '$bin'" EXIT
+	quietly "$tool" up --name "$name"
+	quietly "$tool" load-image --name "$name" "${built[1]}" "${images[@]}"
+	ln -s "${built[0]}" "$bin/coxswain"
+	ln -s "$(hack/images/build.sh --helm)" "$bin/helm"
+	printf '#!/bin/sh\nexec %q --name %q kubectl "$@"\n' "$tool" "$name" >"$bin/kubectl"
+	chmod +x "$bin/kubectl"
+	COXSWAIN_TEST_KUBECONFIG=$("$tool" --name "$name" kubeconfig) COXSWAIN_TEST_BIN=$bin \
+		cargo test --quiet --locked --features testing --test it cluster::readme -- --ignored --nocapture
 	"$tool" down --name "$name" >&2
+	rm -rf "$bin"
 	trap - EXIT
 }
 
@@ -95,9 +114,11 @@ all() {
 	timed "Go tests" go_tests
 	timed "control plane" control_plane
 	if can_run_containers; then
+		timed "the cluster program" hack/cluster/selftest.sh
 		timed "cluster" cluster
+		timed "README" readme
 	else
-		leave_out "the full cluster" "it needs root on Debian or Ubuntu"
+		leave_out "the full cluster, the demo and the README" "they need root on Debian or Ubuntu"
 	fi
 	if [ ${#left_out[@]} -gt 0 ]; then
 		printf 'left out: %s\n' "${left_out[@]}" >&2
@@ -112,5 +133,6 @@ rust) timed "unit tests and scenarios" rust_tests ;;
 go) timed "Go tests" go_tests ;;
 control-plane) timed "control plane" control_plane ;;
 cluster) timed "cluster" cluster ;;
-*) die "there is no part '$1'; there are: all, lint, rust, go, control-plane, cluster" ;;
+readme) timed "README" readme ;;
+*) die "there is no part '$1'; there are: all, lint, rust, go, control-plane, cluster, readme" ;;
 esac

@@ -1,6 +1,6 @@
 # Brings a cluster up, and the operator into it. Needs common.sh.
 # shellcheck shell=bash
-: "${repo:?common.sh comes first}"
+: "${repo:?common.sh comes first}" "${cache:?}"
 
 # A cluster of our own, unless KUBECONFIG names one. Sets: kubectl (an array), KUBECONFIG, own_cluster.
 # use_cluster NAME

@@ -14,7 +14,7 @@ use crate::{
         Shipyard,
         evaluation::IndicatorQuery,
         execution::PinnedJobConfig,
-        jobconfig::JobAction,
+        jobconfig::{JobAction, JobTask},
         shipyard::{Sequence, Stage, Task},
     },
     core::place::Place,
@@ -186,7 +186,11 @@ pub fn job_configs(list: &[Arc<JobConfig>], place: &Place, task_names: &[&str]) 
             let mut sources = config.spec.sources.clone();
             let invalid = unusable(config).map_or_else(String::new, |invalid| invalid.message);
             if !invalid.is_empty() {
-                actions.iter_mut().for_each(|action| action.tasks.clear());
+                for action in &mut actions {
+                    // One stays, because the schema wants one.
+                    action.tasks.truncate(1);
+                    action.tasks = action.tasks.iter().map(stub).collect();
+                }
                 sources.clear();
             }
             (!actions.is_empty()).then(|| PinnedJobConfig {
@@ -199,6 +203,15 @@ pub fn job_configs(list: &[Arc<JobConfig>], place: &Place, task_names: &[&str]) 
             })
         })
         .collect()
+}
+
+/// What a task is called, and nothing that runs.
+fn stub(task: &JobTask) -> JobTask {
+    JobTask {
+        name: task.name.clone(),
+        image: task.image.clone(),
+        ..JobTask::default()
+    }
 }
 
 /// The event with which a task starts.

@@ -47,6 +47,13 @@ pub fn matching<'a>(configs: &'a [PinnedJobConfig], event: &Value) -> Result<Vec
     }
 }
 
+/// Whether an action has the event's name; its conditions may still fail.
+pub fn may_match(configs: &[PinnedJobConfig], event: &Value) -> bool {
+    let event_type = event["type"].as_str().unwrap_or_default();
+    let named = |matched: &Matched| matched.action.events.iter().any(|f| fits(&f.name, event_type));
+    every_action(configs).any(|matched| named(&matched))
+}
+
 /// Finds again the action that a recorded Job belongs to.
 pub fn recorded<'a>(configs: &'a [PinnedJobConfig], config: &str, action: i32) -> Option<Matched<'a>> {
     every_action(configs).find(|matched| {
@@ -58,9 +65,7 @@ pub fn recorded<'a>(configs: &'a [PinnedJobConfig], config: &str, action: i32) -
 /// The sentence for a task that nobody answers: it names the event, and the nearest one that a JobConfig has.
 pub fn no_executor(configs: &[PinnedJobConfig], others: &[String], event: &Value) -> String {
     let event_type = event["type"].as_str().unwrap_or_default();
-    let named =
-        every_action(configs).any(|matched| matched.action.events.iter().any(|f| fits(&f.name, event_type)));
-    if named {
+    if may_match(configs, event) {
         return format!(
             "no JobConfig action answers {event_type}: some have the event's name, but their jsonpath conditions don't hold ({})",
             conditions(configs, event_type, event).join("; ")

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::{
         SequenceExecutionStatus, Timestamp as ApiTime,
-        execution::{AttemptStatus, TaskStatus},
+        execution::{AttemptStatus, PinnedJobConfig, TaskStatus},
         remediation::Mode,
         shipyard::{Sequence, Task},
     },
@@ -167,6 +167,11 @@ impl Machine<'_> {
             if self.observes() {
                 return self.observe_only(index, spec, &matches);
             }
+            if changes(spec)
+                && let Some((reason, message)) = self.unanswerable_later(index, &configs)
+            {
+                return self.finish_task(index, Outcome::errored(reason, message));
+            }
             if changes(spec) && self.remediation().is_some() {
                 self.s.actions_started.push(ApiTime(self.now));
             }
@@ -180,6 +185,30 @@ impl Machine<'_> {
                 self.finish_task(index, Outcome::errored(NO_EXECUTOR, message))
             }
         }
+    }
+
+    /// Why a later task of the attempt can't be answered, if that is certain already. Nothing is done to a service that
+    /// can't be tested or judged afterwards.
+    fn unanswerable_later(
+        &self,
+        index: usize,
+        configs: &[PinnedJobConfig],
+    ) -> Option<(&'static str, String)> {
+        let sequence = self.sequence()?;
+        let later = sequence.tasks.iter().enumerate().skip(index + 1);
+        later.into_iter().find_map(|(index, spec)| {
+            let event = self.event(index, spec);
+            let built_in = matches!(spec.name.as_str(), GET_ACTION | EVALUATION);
+            let told = |why: &str| format!("nothing was done, because {} could not follow: {why}", spec.name);
+            match matching::matching(configs, &event) {
+                Err(invalid) => Some((INVALID_EXECUTOR, told(invalid))),
+                Ok(_) if built_in || matching::may_match(configs, &event) => None,
+                Ok(_) => {
+                    let why = matching::no_executor(configs, &self.facts.events, &event);
+                    Some((NO_EXECUTOR, told(&why)))
+                }
+            }
+        })
     }
 
     fn get_action(&mut self, index: usize) -> Flow {

@@ -567,20 +567,18 @@ fn nobody_answers_a_task() {
         .actions
         .remove(1);
     let end = world.play_out();
-    let task = end.attempts[0]
-        .tasks
-        .iter()
-        .find(|t| t.name == "je-test")
-        .unwrap();
     assert_eq!(
-        (task.status.as_deref(), task.reason.as_str()),
-        (Some("errored"), "NoExecutor")
+        (end.phase.as_str(), end.reason.as_str()),
+        ("Failed", "NoExecutor")
     );
     assert!(
-        task.message.contains("sh.keptn.event.je-test.triggered"),
+        end.message
+            .starts_with("action: nothing was done, because je-test could not follow"),
         "{}",
-        task.message
+        end.message
     );
+    assert!(end.message.contains("sh.keptn.event.je-test.triggered"));
+    assert!(world.jobs.is_empty(), "no action before a test that nobody makes");
 }
 
 #[test]

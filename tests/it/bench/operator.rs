@@ -67,7 +67,7 @@ impl Process {
             .arg("run")
             .env("KUBECONFIG", &file)
             .env("COXSWAIN_HEALTH_ADDRESS", health.to_string())
-            .env("RUST_LOG", "warn")
+            .env("COXSWAIN_LOG", "warn")
             .stdout(Stdio::null())
             .spawn()
             .unwrap();

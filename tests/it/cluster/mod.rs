@@ -4,5 +4,6 @@ mod all_jobs;
 mod blocked;
 mod by_hand;
 pub mod harness;
+mod readme;
 mod results;
 mod tutorial;
