@@ -38,7 +38,7 @@ measure() {
 	COXSWAIN_BENCH_BINARY=${built[0]} COXSWAIN_TEST_KUBECONFIG=$("$tool" --name "$name" kubeconfig) \
 		COXSWAIN_TEST_KUBECTL="$tool --name $name kubectl" \
 		cargo test --quiet --locked --features testing --test it "$1" -- --ignored --exact --nocapture |
-		grep -E '^\||panicked|FAILED|error'
+		grep --line-buffered -E '^\||panicked|FAILED|error'
 }
 
 printf '| what | measured |\n| --- | --- |\n'

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -21,14 +22,16 @@ use kube::{
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, supervise::Backoff};
+use super::{
+    Context,
+    supervise::{Backoff, Error},
+};
 use crate::{
     api::{Duration as ApiDuration, Evaluation, MetricsProvider},
     core::evaluation::{
         self, Asking, Finding, Gate, Measured, Query, Trouble,
         decide::{choose_provider, grace, note},
     },
-    effects,
     facts::{
         self, READ_TIMEOUT, WATCH_TIMEOUT,
         guarded::Guarded,
@@ -47,20 +50,6 @@ const PER_EVALUATION: usize = 16;
 const ROUND: Duration = Duration::from_mins(2);
 /// What is remembered of an Evaluation that went away unseen is forgotten after this.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(1);
-
-/// Why a reconciliation failed; it is tried again.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The earlier Evaluations could not be read.
-    #[error(transparent)]
-    Read(#[from] facts::execution::Error),
-    /// The verdict could not be written.
-    #[error(transparent)]
-    Write(#[from] effects::Error),
-    /// A bug: the other Evaluations go on.
-    #[error("{0}")]
-    Panicked(String),
-}
 
 /// What was found out so far about one Evaluation. It is not in its status, so that a verdict takes one write; after a
 /// restart everything is asked again.
@@ -140,8 +129,13 @@ pub async fn run(
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(shutdown.cancelled_owned())
         .run(
-            |found, me: Arc<Evaluations>| async move { Ok(me.guarded(&found).await) },
-            |_, _: &Error, _| Action::requeue(Duration::from_secs(5)),
+            |found: Arc<Guarded<Evaluation>>, me: Arc<Evaluations>| async move {
+                Ok(me
+                    .backoff
+                    .attend(&found, |evaluation| me.reconcile(evaluation))
+                    .await)
+            },
+            |_, never: &Infallible, _| match *never {},
             me,
         )
         .for_each(|result| async move {
@@ -153,30 +147,9 @@ pub async fn run(
 }
 
 impl Evaluations {
-    /// One Evaluation's trouble stays its own.
-    async fn guarded(&self, found: &Guarded<Evaluation>) -> Action {
-        let Some(evaluation) = found.readable() else {
-            let (namespace, name) = (found.namespace().unwrap_or_default(), found.name_any());
-            tracing::warn!(namespace, name, "this Evaluation can't be read; it is left out");
-            return Action::await_change();
-        };
+    async fn reconcile(&self, evaluation: Arc<Evaluation>) -> Result<Action, Error> {
         let uid = evaluation.uid().unwrap_or_default();
-        let done = super::supervise::guard(self.reconcile(&evaluation, &uid)).await;
-        match done.unwrap_or_else(|panic| Err(Error::Panicked(panic))) {
-            Ok(action) => {
-                self.backoff.reset(&uid);
-                action
-            }
-            Err(error) => {
-                let wait = self.backoff.next(&uid);
-                let name = evaluation.name_any();
-                tracing::warn!(evaluation = name, %error, ?wait, "could not go on; trying again");
-                Action::requeue(wait)
-            }
-        }
-    }
-
-    async fn reconcile(&self, evaluation: &Evaluation, uid: &str) -> Result<Action, Error> {
+        let (evaluation, uid) = (evaluation.as_ref(), uid.as_str());
         let ended = evaluation.status.as_ref().is_some_and(|s| s.done);
         if ended || evaluation.metadata.deletion_timestamp.is_some() {
             self.forget(uid);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -20,7 +21,7 @@ use tokio::sync::watch;
 
 use super::{
     Context,
-    supervise::Backoff,
+    supervise::{Backoff, Error},
     wake::{Wake, Woken},
 };
 use crate::{
@@ -29,27 +30,13 @@ use crate::{
         queue::{Arbiter, Candidate, PlaceKey},
         sequence::{self, Decision, Effect, Facts, Needs, priority},
     },
-    effects::{self, Created},
+    effects::Created,
     facts::{self, WATCH_TIMEOUT, execution::Reader, guarded::Guarded},
 };
 
 /// No reconciliation goes round more often before it comes back later.
 const ROUNDS: usize = 12;
 const CONCURRENCY: u16 = 32;
-
-/// Why a reconciliation failed; it is tried again.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Something could not be read.
-    #[error(transparent)]
-    Read(#[from] facts::execution::Error),
-    /// Something could not be written.
-    #[error(transparent)]
-    Write(#[from] effects::Error),
-    /// A bug: the other executions go on.
-    #[error("{0}")]
-    Panicked(String),
-}
 
 /// The executions' controller and what it works with.
 pub struct Executions {
@@ -129,30 +116,9 @@ pub async fn run(
         .graceful_shutdown_on(shutdown)
         .run(
             |run: Arc<Guarded<SequenceExecution>>, me: Arc<Executions>| async move {
-                let uid = run.uid().unwrap_or_default();
-                let name = run.name_any();
-                let Some(run) = run.readable() else {
-                    tracing::warn!(
-                        execution = name,
-                        "this SequenceExecution can't be read; it is left out"
-                    );
-                    return Ok(Action::await_change());
-                };
-                let done = super::supervise::guard(me.reconcile(run)).await;
-                let done = done.unwrap_or_else(|panic| Err(Error::Panicked(panic)));
-                match done {
-                    Ok(action) => {
-                        me.backoff.reset(&uid);
-                        Ok(action)
-                    }
-                    Err(error) => {
-                        let wait = me.backoff.next(&uid);
-                        tracing::warn!(execution = name, %error, ?wait, "could not go on; trying again");
-                        Ok(Action::requeue(wait))
-                    }
-                }
+                Ok(me.backoff.attend(&run, |run| me.reconcile(run)).await)
             },
-            |_, _: &Error, _| Action::requeue(std::time::Duration::from_secs(5)),
+            |_, never: &Infallible, _| match *never {},
             me.clone(),
         );
     controller

@@ -1,6 +1,6 @@
 //! ProblemEvents: starts a problem's run and follows it to its end.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use futures::{Stream, StreamExt};
 use kube::{
@@ -15,32 +15,17 @@ use kube::{
 
 use super::{
     Context,
-    supervise::Backoff,
+    supervise::{Backoff, Error},
     wake::{Wake, Woken},
 };
 use crate::{
     api::{ProblemEvent, SequenceExecution, problem::ProblemState},
     core::remediation::problem::{self, Facts},
-    effects,
     facts::{self, READ_TIMEOUT, WATCH_TIMEOUT, guarded::Guarded},
 };
 
 const ROUNDS: usize = 4;
 const CONCURRENCY: u16 = 16;
-
-/// Why a reconciliation failed; it is tried again.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The run could not be read.
-    #[error(transparent)]
-    Read(#[from] facts::execution::Error),
-    /// Something could not be written.
-    #[error(transparent)]
-    Write(#[from] effects::Error),
-    /// A bug: the other problems go on.
-    #[error("{0}")]
-    Panicked(String),
-}
 
 struct Problems {
     context: Arc<Context>,
@@ -104,25 +89,9 @@ pub async fn run(
         .graceful_shutdown_on(shutdown)
         .run(
             |problem: Arc<Guarded<ProblemEvent>>, me: Arc<Problems>| async move {
-                let (uid, name) = (problem.uid().unwrap_or_default(), problem.name_any());
-                let Some(problem) = problem.readable() else {
-                    tracing::warn!(problem = name, "this ProblemEvent can't be read; it is left out");
-                    return Ok(Action::await_change());
-                };
-                let done = super::supervise::guard(me.reconcile(problem)).await;
-                match done.unwrap_or_else(|panic| Err(Error::Panicked(panic))) {
-                    Ok(action) => {
-                        me.backoff.reset(&uid);
-                        Ok(action)
-                    }
-                    Err(error) => {
-                        let wait = me.backoff.next(&uid);
-                        tracing::warn!(problem = name, %error, ?wait, "could not go on; trying again");
-                        Ok(Action::requeue(wait))
-                    }
-                }
+                Ok(me.backoff.attend(&problem, |problem| me.reconcile(problem)).await)
             },
-            |_, _: &Error, _| Action::requeue(std::time::Duration::from_secs(5)),
+            |_, never: &Infallible, _| match *never {},
             me,
         )
         .for_each(|result| async move {

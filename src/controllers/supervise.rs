@@ -3,11 +3,14 @@
 use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use futures::FutureExt;
+use kube::{Resource, ResourceExt, runtime::controller::Action};
+
+use crate::{effects, facts, facts::guarded::Guarded};
 
 const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_mins(1);
@@ -24,6 +27,20 @@ pub async fn guard<T>(reconcile: impl Future<Output = T>) -> Result<T, String> {
     })
 }
 
+/// Why a reconciliation failed; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something could not be read.
+    #[error(transparent)]
+    Read(#[from] facts::execution::Error),
+    /// Something could not be written.
+    #[error(transparent)]
+    Write(#[from] effects::Error),
+    /// A bug: the other objects go on.
+    #[error("{0}")]
+    Panicked(String),
+}
+
 /// How long each object that failed waits.
 #[derive(Debug, Default)]
 pub struct Backoff {
@@ -38,6 +55,33 @@ impl Backoff {
         let wait = FIRST.saturating_mul(2_u32.saturating_pow(*count)).min(LONGEST);
         *count = count.saturating_add(1).min(16);
         wait
+    }
+
+    /// Has one object reconciled, if it can be read. What fails, or panics, is logged and tried again, later each time.
+    pub async fn attend<K, F>(&self, object: &Guarded<K>, reconcile: impl FnOnce(Arc<K>) -> F) -> Action
+    where
+        K: Resource<DynamicType = ()> + Clone,
+        F: Future<Output = Result<Action, Error>>,
+    {
+        let kind = K::kind(&());
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let Some(readable) = object.readable() else {
+            tracing::warn!(%kind, namespace, name, "this object can't be read; it is left out");
+            return Action::await_change();
+        };
+        let uid = object.uid().unwrap_or_default();
+        let done = guard(reconcile(readable)).await;
+        match done.unwrap_or_else(|panic| Err(Error::Panicked(panic))) {
+            Ok(action) => {
+                self.reset(&uid);
+                action
+            }
+            Err(error) => {
+                let wait = self.next(&uid);
+                tracing::warn!(%kind, namespace, name, %error, ?wait, "could not go on; trying again");
+                Action::requeue(wait)
+            }
+        }
     }
 
     /// The object went well, or is gone.

@@ -45,6 +45,11 @@ async fn raise(variant: &str, directory: &str) -> String {
     name.trim().rsplit('/').next().unwrap().to_owned()
 }
 
+fn show(run: &SequenceExecution) {
+    use coxswain::cli::tree::{Style, render};
+    println!("{}", render(run, jiff::Timestamp::now(), Style::default()));
+}
+
 fn directory(variant: &str) -> String {
     format!("{}/examples/tutorial/{variant}", env!("CARGO_MANIFEST_DIR"))
 }
@@ -70,14 +75,7 @@ async fn the_demo_healed_the_tutorials_service_by_scaling() {
         .wait_run("fulltour", &problem, Duration::from_secs(10), "the end", done)
         .await;
     let status = run.status.clone().unwrap();
-    println!(
-        "{}",
-        coxswain::cli::tree::render(
-            &run,
-            jiff::Timestamp::now(),
-            coxswain::cli::tree::Style::default()
-        )
-    );
+    show(&run);
     assert_eq!(status.phase, "Succeeded", "{status:#?}");
     assert_eq!(status.attempts.len(), 1);
     let states: Vec<_> = status.attempts[0]
@@ -167,14 +165,7 @@ async fn the_second_action_heals_though_the_operator_is_killed_three_times() {
         .wait_run("escalation", &problem, within, "the end", done)
         .await;
     let status = run.status.clone().unwrap();
-    println!(
-        "{}",
-        coxswain::cli::tree::render(
-            &run,
-            jiff::Timestamp::now(),
-            coxswain::cli::tree::Style::default()
-        )
-    );
+    show(&run);
     assert_eq!(status.phase, "Succeeded", "{status:#?}");
     let results: Vec<_> = status.attempts.iter().map(|a| a.result.as_deref()).collect();
     assert_eq!(results[0], Some("fail"), "the first action was too weak");
@@ -200,14 +191,7 @@ async fn an_action_that_does_nothing_ends_exhausted() {
         .wait_run("control", &problem, Duration::from_secs(300), "the end", done)
         .await;
     let status = run.status.clone().unwrap();
-    println!(
-        "{}",
-        coxswain::cli::tree::render(
-            &run,
-            jiff::Timestamp::now(),
-            coxswain::cli::tree::Style::default()
-        )
-    );
+    show(&run);
     assert_eq!(status.phase, "Exhausted", "{status:#?}");
     assert_eq!(
         status.attempts[0].result.as_deref(),
