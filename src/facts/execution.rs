@@ -28,7 +28,8 @@ use crate::{
         jobs::observe::EventLine,
         labels,
         place::Place,
-        sequence::{Account, AttemptDefinitions, Facts, History, Needs, RunDefinitions, asks_for_action},
+        remediation::brakes,
+        sequence::{Account, AttemptDefinitions, Facts, Needs, RunDefinitions, asks_for_action},
     },
 };
 
@@ -102,7 +103,8 @@ impl Reader {
             facts.attempt = Some(self.attempt_definitions(run, &definitions, &tasks).await?);
         }
         if needs.history && asks_for_action(&sequence) {
-            facts.history = self.history(run, now).await?;
+            let since = counts_since(run, &facts, now);
+            facts.history = Some(self.history(run, since).await?);
         }
         facts.events = definitions
             .job_configs
@@ -198,46 +200,6 @@ impl Reader {
             });
         }
         Ok(pinned)
-    }
-
-    /// What other runs did on the same service lately. Read live: finished runs are not in any cache.
-    async fn history(&self, run: &SequenceExecution, _now: Timestamp) -> Result<History, Error> {
-        let spec = &run.spec;
-        let fields = format!(
-            "spec.project={},spec.stage={},spec.service={}",
-            spec.project, spec.stage, spec.service
-        );
-        let api = Api::<Guarded<SequenceExecution>>::namespaced(
-            self.client.clone(),
-            &run.namespace().unwrap_or_default(),
-        );
-        let list = bounded(
-            "SequenceExecutions",
-            api.list(&ListParams::default().fields(&fields)),
-        )
-        .await?;
-        let mut history = History::default();
-        for other in list
-            .items
-            .iter()
-            .filter(|o| o.uid() != run.uid())
-            .filter_map(Guarded::readable)
-        {
-            let Some(status) = &other.status else { continue };
-            history
-                .actions
-                .extend(status.actions_started.iter().map(|at| at.0));
-            let ended = status
-                .finished_at
-                .as_ref()
-                .filter(|_| !status.actions_started.is_empty());
-            if let Some(at) = ended.map(|at| at.0)
-                && history.last.as_ref().is_none_or(|(last, _)| at > *last)
-            {
-                history.last = Some((at, other.name_any()));
-            }
-        }
-        Ok(history)
     }
 
     async fn accounts(
@@ -352,7 +314,7 @@ impl Reader {
     }
 }
 
-async fn bounded<T>(what: &str, read: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
+pub(super) async fn bounded<T>(what: &str, read: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
     match tokio::time::timeout(READ_TIMEOUT, read).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(source)) => Err(Error::Api {
@@ -363,6 +325,20 @@ async fn bounded<T>(what: &str, read: impl Future<Output = kube::Result<T>>) -> 
             what: what.to_owned(),
         }),
     }
+}
+
+/// Since when actions count against the budget, and ends against the cooldown.
+fn counts_since(run: &SequenceExecution, facts: &Facts, now: Timestamp) -> Timestamp {
+    let plan = run.status.as_ref().and_then(|s| s.plan.as_ref());
+    let pinned = plan
+        .and_then(|p| p.remediation.as_ref())
+        .map(|r| (r.budget, r.cooldown));
+    let found = facts.run.as_ref().and_then(|found| found.as_ref().ok());
+    let found = found
+        .and_then(|r| r.remediation.as_ref())
+        .map(|r| (r.spec.budget, r.spec.cooldown));
+    let (budget, cooldown) = pinned.or(found).unwrap_or_default();
+    brakes::counts_since(budget, cooldown, now)
 }
 
 fn is_of(pod: &Pod, run: &SequenceExecution) -> bool {

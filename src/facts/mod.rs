@@ -4,6 +4,7 @@ pub mod clock;
 pub mod execution;
 pub mod filled;
 pub mod guarded;
+mod history;
 pub mod holds;
 pub mod metrics;
 pub mod stores;

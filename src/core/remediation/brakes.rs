@@ -13,6 +13,13 @@ pub const DEFAULT_BUDGET: Budget = Budget {
 /// The cooldown of a Remediation that names none.
 pub const DEFAULT_COOLDOWN: Duration = Duration::from_secs(300);
 
+/// Since when actions count against the budget, and ends against the cooldown.
+pub fn counts_since(budget: Option<Budget>, cooldown: Option<Duration>, now: Timestamp) -> Timestamp {
+    let per = budget.unwrap_or(DEFAULT_BUDGET).per;
+    let longest = per.max(cooldown.unwrap_or(DEFAULT_COOLDOWN));
+    now.checked_sub(longest.signed()).unwrap_or(Timestamp::MIN)
+}
+
 /// Whether another action fits the budget; if not, why, for people.
 pub fn may_act(budget: Option<Budget>, started: &[Timestamp], now: Timestamp) -> Result<(), String> {
     let Budget { actions, per } = budget.unwrap_or(DEFAULT_BUDGET);
@@ -27,12 +34,8 @@ pub fn may_act(budget: Option<Budget>, started: &[Timestamp], now: Timestamp) ->
 }
 
 /// Until when the service is left alone, if it still is: `ended` is when the last run that acted on it ended.
-pub fn cooling_until(
-    cooldown: Option<Duration>,
-    ended: Option<Timestamp>,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    let until = ended?
+pub fn cooling_until(cooldown: Option<Duration>, ended: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let until = ended
         .checked_add(cooldown.unwrap_or(DEFAULT_COOLDOWN).signed())
         .ok()?;
     (until > now).then_some(until)
@@ -76,10 +79,21 @@ mod tests {
     }
 
     #[rstest]
-    #[case::never_ran(None, None)]
-    #[case::still_cooling(Some(800), Some(1100))]
-    #[case::just_over(Some(700), None)]
-    fn cooldowns(#[case] ended: Option<i64>, #[case] until: Option<i64>) {
-        assert_eq!(cooling_until(None, ended.map(at), at(1000)), until.map(at));
+    #[case::still_cooling(800, Some(1100))]
+    #[case::just_over(700, None)]
+    fn cooldowns(#[case] ended: i64, #[case] until: Option<i64>) {
+        assert_eq!(cooling_until(None, at(ended), at(1000)), until.map(at));
+    }
+
+    #[rstest]
+    #[case::the_budget_is_longer(3600, 300, 6400)]
+    #[case::the_cooldown_is_longer(60, 7200, 2800)]
+    fn what_counts(#[case] per: u64, #[case] cooldown: u64, #[case] since: i64) {
+        let budget = Budget {
+            actions: 6,
+            per: Duration::from_secs(per),
+        };
+        let cooldown = Duration::from_secs(cooldown);
+        assert_eq!(counts_since(Some(budget), Some(cooldown), at(10_000)), at(since));
     }
 }

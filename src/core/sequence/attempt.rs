@@ -60,14 +60,10 @@ impl Machine<'_> {
                 }
             }
         }
-        if let Some(until) = self.cooling() {
-            let last = self
-                .facts
-                .history
-                .last
-                .as_ref()
-                .map_or("", |(_, name)| name.as_str())
-                .to_owned();
+        if self.lacks_history() {
+            return Flow::Rest;
+        }
+        if let Some((until, last)) = self.cooling() {
             let message = format!("cools down until {until:.0} after {last}");
             self.rest(phases::WAITING, "Cooldown", &message);
             self.look_again(until);
@@ -417,13 +413,21 @@ impl Machine<'_> {
         Flow::Rest
     }
 
-    fn cooling(&self) -> Option<Timestamp> {
+    /// Until when the service is left alone, and the run after which.
+    fn cooling(&self) -> Option<(Timestamp, String)> {
         let cooldown = self.remediation()?.cooldown;
-        brakes::cooling_until(
-            cooldown,
-            self.facts.history.last.as_ref().map(|(at, _)| *at),
-            self.now,
-        )
+        let (ended, name) = self.facts.history.as_ref()?.last.as_ref()?;
+        let until = brakes::cooling_until(cooldown, *ended, self.now)?;
+        Some((until, name.clone()))
+    }
+
+    /// Whether brakes would have to be counted from what is not known; then it is asked for, at once.
+    pub(super) fn lacks_history(&mut self) -> bool {
+        let lacks = self.remediation().is_some() && self.facts.history.is_none();
+        if lacks {
+            self.look_again(self.now);
+        }
+        lacks
     }
 
     fn expiry(&self) -> Timestamp {

@@ -79,8 +79,8 @@ pub struct Facts {
     pub run: Option<Result<RunDefinitions, Missing>>,
     /// What the definitions say, for an attempt that starts.
     pub attempt: Option<AttemptDefinitions>,
-    /// What other runs did on this service lately.
-    pub history: History,
+    /// What other runs did on this service lately; None when it was not asked for.
+    pub history: Option<History>,
     /// The run's Jobs, by name. The current one was read live when the cache did not have it.
     pub jobs: BTreeMap<String, Job>,
     /// The uids of Jobs that this process created; the status learns them with its next write.
@@ -178,7 +178,7 @@ pub struct Decision {
 /// What has to be found out before `step` can decide.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Needs {
-    /// `Facts::run`, and the history of the place.
+    /// `Facts::run`.
     pub run: bool,
     /// `Facts::attempt`.
     pub attempt: bool,
@@ -215,7 +215,7 @@ pub fn needs(execution: &SequenceExecution, now: Timestamp) -> Needs {
         attempt: status.attempts.last().is_none_or(|a| a.finished_at.is_some())
             && status.next_attempt_at.as_ref().is_none_or(|at| at.0 <= now),
         place: !matches!(status.place.as_deref(), Some("Held")),
-        history: current.is_none_or(|t| !task::is_active(t)) || current.is_some_and(|t| t.state != "Waiting"),
+        history: current.is_none_or(|t| !task::is_active(t)) || task::next_changes(status),
         jobs: job.map(|j| j.name.clone()).into_iter().collect(),
         evaluation: current
             .and_then(|t| t.evaluation.as_ref())

@@ -53,6 +53,14 @@ pub(super) fn position(attempt: &AttemptStatus) -> Option<usize> {
     (!attempt.tasks[..=index].iter().any(failed)).then_some(index)
 }
 
+/// Whether the task after the current one changes the service.
+pub(super) fn next_changes(status: &SequenceExecutionStatus) -> bool {
+    let sequence = status.plan.as_ref().and_then(|p| p.sequence.as_ref());
+    let next = status.attempts.last().and_then(position).map(|index| index + 1);
+    let task = next.and_then(|index| sequence?.tasks.get(index));
+    task.is_some_and(changes)
+}
+
 /// Whether something of the task runs or is waited for.
 pub(super) fn is_active(task: &TaskStatus) -> bool {
     matches!(task.state.as_str(), "Starting" | "Running")
@@ -95,6 +103,9 @@ impl Machine<'_> {
         }
         if let Some(rest) = self.delay(index, &spec) {
             return rest;
+        }
+        if changes(&spec) && self.lacks_history() {
+            return Flow::Rest;
         }
         if !self.may_start() {
             return Flow::Rest;
@@ -274,7 +285,8 @@ impl Machine<'_> {
             return None;
         }
         let own = self.s.actions_started.iter().map(|at| at.0);
-        let started: Vec<_> = own.chain(self.facts.history.actions.iter().copied()).collect();
+        let others = self.facts.history.iter().flat_map(|h| h.actions.iter().copied());
+        let started: Vec<_> = own.chain(others).collect();
         brakes::may_act(remediation.budget, &started, self.now).err()
     }
 

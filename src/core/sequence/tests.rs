@@ -102,6 +102,7 @@ impl World {
                 pinned: vec![],
             }),
             grant: Some(Grant::Held),
+            history: Some(History::default()),
             ..Facts::default()
         };
         Self {
@@ -119,6 +120,11 @@ impl World {
             gate,
             says: |_, _, _| None,
         }
+    }
+
+    /// What other runs did lately.
+    fn history(&mut self) -> &mut History {
+        self.facts.history.as_mut().unwrap()
     }
 
     /// Jobs answer these tasks too.
@@ -512,7 +518,7 @@ fn a_run_that_waited_for_an_hour_expires() {
 #[test]
 fn the_budget_counts_other_runs_too() {
     let mut world = World::new(&["a"], all_well, |_| Some("pass"));
-    world.facts.history.actions = vec![world.now; 6];
+    world.history().actions = vec![Timestamp::from_second(START).unwrap(); 6];
     let end = world.turn().status;
     assert_eq!(
         (end.phase.as_str(), end.reason.as_str()),
@@ -524,7 +530,7 @@ fn the_budget_counts_other_runs_too() {
 #[test]
 fn a_service_is_left_alone_for_a_while_after_a_run() {
     let mut world = World::new(&["a"], all_well, |_| Some("pass"));
-    world.facts.history.last = Some((world.now, "earlier".into()));
+    world.history().last = Some((Timestamp::from_second(START).unwrap(), "earlier".into()));
     let decision = world.turn();
     assert_eq!(
         (decision.status.phase.as_str(), decision.status.reason.as_str()),
