@@ -60,7 +60,7 @@ control_plane() {
 	"$tool" --name "$name" kubectl apply --server-side -f crds >&2
 	"$tool" --name "$name" kubectl wait --for=condition=Established --timeout=60s -f crds >&2
 	KUBECONFIG=$("$tool" --name "$name" kubeconfig) \
-		cargo test --quiet --locked --features testing --test it control_plane:: -- --ignored --test-threads 4
+		cargo test --quiet --locked --features testing --test it control_plane:: -- --ignored --test-threads 1
 	"$tool" down --name "$name" >&2
 	trap - EXIT
 }

@@ -8,7 +8,7 @@ use k8s_openapi::{
     api::core::v1::{Event, EventSource, ObjectReference},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
-use kube::{Api, Client, Resource, ResourceExt, api::PostParams};
+use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::mpsc;
 
 use crate::core::note::Note;
@@ -33,7 +33,7 @@ impl Events {
             while let Some(event) = pending.recv().await {
                 let namespace = event.metadata.namespace.clone().unwrap_or_default();
                 let api = Api::<Event>::namespaced(client.clone(), &namespace);
-                let params = PostParams::default();
+                let params = super::params();
                 let publish = api.create(&params, &event);
                 match tokio::time::timeout(super::REQUEST_TIMEOUT, publish).await {
                     Ok(Ok(_)) => {}

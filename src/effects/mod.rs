@@ -14,6 +14,8 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::core::labels::COXSWAIN;
+
 /// No single request may take longer.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -102,7 +104,7 @@ impl Effects {
         bounded(
             "write status of",
             object,
-            api.replace_status(&name, &PostParams::default(), object),
+            api.replace_status(&name, &params(), object),
         )
         .await
     }
@@ -114,7 +116,7 @@ impl Effects {
         K::DynamicType: Default,
     {
         let api = self.api::<K>(object);
-        let created = bounded("create", object, api.create(&PostParams::default(), object)).await;
+        let created = bounded("create", object, api.create(&params(), object)).await;
         match created {
             Err(Error::Api { ref source, .. }) if matches!(source.as_ref(), kube::Error::Api(s) if s.is_already_exists()) =>
             {
@@ -167,6 +169,14 @@ impl Effects {
         K::DynamicType: Default,
     {
         Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default())
+    }
+}
+
+/// Who wrote it, as `managedFields` shows.
+fn params() -> PostParams {
+    PostParams {
+        field_manager: Some(COXSWAIN.to_owned()),
+        ..PostParams::default()
     }
 }
 

@@ -118,3 +118,28 @@ async fn a_service_account_that_has_not_opted_in() {
         "no Job was created"
     );
 }
+
+#[tokio::test]
+#[ignore = "needs a cluster (make test-cluster)"]
+async fn a_job_config_that_is_not_valid() {
+    let cluster = Cluster::connect().await;
+    cluster.fresh_namespace("blocked-invalid").await;
+    one_action("blocked-invalid", "namespace: elsewhere");
+    raise("blocked-invalid");
+    let run = cluster
+        .wait_run(
+            "blocked-invalid",
+            "slow",
+            Duration::from_secs(30),
+            "the end",
+            done,
+        )
+        .await;
+    let status = run.status.as_ref().unwrap();
+    assert_eq!(
+        (status.phase.as_str(), status.reason.as_str()),
+        ("Failed", "JobConfigInvalid")
+    );
+    let field = "JobConfig shop is not valid: spec.actions[0].tasks[0].namespace";
+    assert!(status.message.contains(field), "{}", status.message);
+}

@@ -51,10 +51,11 @@ async fn a_failing_job_fails_the_run_and_shows_its_last_words() {
 async fn values_of_an_event_are_not_expanded_or_interpreted() {
     let cluster = Cluster::connect().await;
     cluster.fresh_namespace("result-values").await;
+    // `$$(` is Kubernetes' way to write `$(` where it would expand it: in what the user wrote.
     one_action(
         "result-values",
         r#"env: [{name: VALUE, value: "$.data.problem.note", valueFrom: event}]
-cmd: ["sh", "-c", "test \"$VALUE\" = '$(KEPTN_PROJECT) `id` $(id)' && test \"$KEPTN_PROJECT\" = shop"]"#,
+cmd: ["sh", "-c", "test \"$VALUE\" = '$$(KEPTN_PROJECT) `id` $(id)' && test \"$KEPTN_PROJECT\" = shop"]"#,
     );
     super::harness::kubectl(
         &["apply", "-n", "result-values", "-f", "-"],
@@ -73,4 +74,9 @@ spec:
         .wait_run("result-values", "slow", Duration::from_secs(60), "the end", done)
         .await;
     assert_eq!(run.status.as_ref().unwrap().phase, "Succeeded", "{run:#?}");
+    let managers = run.metadata.managed_fields.iter().flatten();
+    assert!(
+        managers.clone().all(|m| m.manager.as_deref() == Some("coxswain")),
+        "managedFields name who wrote: {managers:?}"
+    );
 }
