@@ -21,7 +21,7 @@ up() {
 	if can_run_containers; then
 		"$repo/hack/install-deps.sh"
 	fi
-	say "building: 15 minutes on 2 cores when nothing is cached (the operator 7, Kubernetes 6, images 2), else seconds"
+	say "building: 13 minutes on 2 cores when nothing is cached (operator 5, Kubernetes 6, images 2), else seconds"
 	mapfile -t built < <("$repo/hack/operator-image.sh" --both)
 	[ ${#built[@]} = 2 ] || die "building the operator failed"
 	binary=${built[0]}
@@ -53,6 +53,7 @@ play() {
 	say "$variant: a service gets sick"
 	KUBECTL=$(kubectl_shim) "$repo/examples/tutorial/setup.sh" "$variant"
 	quietly "${kubectl[@]}" apply -k "$files"
+	[ "${COXSWAIN_BESIDE:-}" != yes ] || measure_beside "$project"
 	started=$SECONDS
 	name=$("${kubectl[@]}" create -f "$files/problem.yaml" -o name)
 	say "$variant: raised ${name#*/}; the run, live:"

@@ -19,7 +19,7 @@ binary=$CARGO_TARGET_DIR/$target/release/coxswain
 if [ -f "$binary" ]; then
 	say "building the operator, as far as it has changed"
 else
-	say "building the operator ($target, release; about 7 minutes on 2 cores)"
+	say "building the operator ($target, release; about 5 minutes on 2 cores)"
 fi
 cargo build --quiet --release --locked --target "$target" --bin coxswain --manifest-path "$repo/Cargo.toml" >&2
 [ "${1:-}" != --both ] || printf '%s\n' "$binary"

@@ -52,15 +52,36 @@ run_beside() {
 	quietly "${kubectl[@]}" apply --server-side -f "$repo/crds"
 	quietly "${kubectl[@]}" wait --for=condition=Established --timeout=60s -f "$repo/crds"
 	stop_beside
-	COXSWAIN_HEALTH_ADDRESS=127.0.0.1:0 setsid "$1" run >"$cache/beside.log" 2>&1 &
-	printf '%s\n' $! >"$cache/beside.pid"
-	say "the operator runs beside the cluster: process $!, log $cache/beside.log"
+	COXSWAIN_HEALTH_ADDRESS=127.0.0.1:0 setsid "$1" run >"$cache/beside-operator.log" 2>&1 &
+	printf '%s\n' $! >"$cache/beside-operator.pid"
+	say "the operator runs beside the cluster: process $!, log $cache/beside-operator.log"
 }
 
-# stop_beside: ends that process, if it is there.
+# measure_beside NAMESPACE: an operator beside the cluster knows no Service's name, so Prometheus is forwarded to it.
+measure_beside() {
+	local log=$cache/beside-forward.log port='' deadline=$((SECONDS + 20))
+	stop_process forward
+	setsid "${kubectl[@]}" -n monitoring port-forward service/prometheus :9090 >"$log" 2>&1 &
+	printf '%s\n' $! >"$cache/beside-forward.pid"
+	until port=$(sed -n 's/^Forwarding from 127.0.0.1:\([0-9]*\) .*/\1/p' "$log" 2>/dev/null) && [ -n "$port" ]; do
+		[ $SECONDS -lt $deadline ] || die "kubectl port-forward to Prometheus does not start: $(cat "$log")"
+		sleep 0.2
+	done
+	quietly "${kubectl[@]}" -n "$1" patch metricsprovider prometheus --type merge \
+		-p "{\"spec\":{\"prometheus\":{\"url\":\"http://127.0.0.1:$port\"}}}"
+}
+
+# stop_beside: ends what run_beside and measure_beside started, if it is there.
 stop_beside() {
-	local pid
-	pid=$(cat "$cache/beside.pid" 2>/dev/null) || return 0
-	! tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q 'coxswain run' || kill "$pid"
-	rm -f "$cache/beside.pid"
+	stop_process operator
+	stop_process forward
+}
+
+# stop_process operator|forward: only if the process of that number is still the one that was started.
+stop_process() {
+	local pid word=' port-forward '
+	[ "$1" = forward ] || word='coxswain run'
+	pid=$(cat "$cache/beside-$1.pid" 2>/dev/null) || return 0
+	! tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q -- "$word" || kill "$pid"
+	rm -f "$cache/beside-$1.pid"
 }

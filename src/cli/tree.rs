@@ -156,10 +156,14 @@ fn mark(task: &TaskStatus) -> (&'static str, &'static str) {
 fn detail(task: &TaskStatus, now: Timestamp) -> String {
     if task.state == "Waiting"
         && let Some(until) = &task.wait_until
-        && until.0 > now
     {
-        let left = seconds(until.0.duration_since(now).as_secs());
-        return format!("waits {left} more");
+        // What comes after the wait is not written until it is there.
+        let left = until.0.duration_since(now).as_secs();
+        return match task.evaluation {
+            _ if left > 0 => format!("waits {} more", seconds(left)),
+            Some(_) => "waits for the verdict".to_owned(),
+            None => task.message.clone(),
+        };
     }
     let job = task
         .jobs

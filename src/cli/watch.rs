@@ -111,6 +111,11 @@ async fn newest_run(client: &Client, namespace: &str, problem: &str) -> anyhow::
     bail!("the watch ended")
 }
 
+/// The terminal's width and height, which may change at any time.
+fn size() -> (usize, usize) {
+    terminal_size::terminal_size().map_or((80, 24), |(width, height)| (width.0.into(), height.0.into()))
+}
+
 /// Draws the tree in place on a terminal; elsewhere prints a line for each thing that changed.
 struct Screen {
     live: bool,
@@ -123,32 +128,40 @@ impl Screen {
     fn new() -> Self {
         let live = std::io::stdout().is_terminal();
         let colour = live && std::env::var_os("NO_COLOR").is_none();
-        let width = std::env::var("COLUMNS")
-            .ok()
-            .and_then(|c| c.parse().ok())
-            .unwrap_or(if live { 120 } else { 0 });
         Self {
             live,
-            style: Style { colour, width },
+            style: Style { colour, width: 0 },
             lines: 0,
             told: vec![],
         }
     }
 
     fn show(&mut self, run: &SequenceExecution) {
-        let tree = tree::render(run, Timestamp::now(), self.style);
+        let done = run.status.as_ref().is_some_and(|s| s.done);
+        let (width, height) = if self.live { size() } else { (0, usize::MAX) };
+        let style = Style { width, ..self.style };
+        let tree = tree::render(run, Timestamp::now(), style);
         let mut out = std::io::stdout().lock();
         if self.live {
             if self.lines > 0 {
                 let _ = write!(out, "\x1b[{}A\x1b[J", self.lines);
             }
-            let _ = write!(out, "{tree}");
-            self.lines = tree.lines().count();
+            // What has scrolled away can't be drawn again: until the end only what fits is drawn.
+            let all = tree.lines().count();
+            let skipped = if done {
+                0
+            } else {
+                all.saturating_sub(height.saturating_sub(1))
+            };
+            for line in tree.lines().skip(skipped) {
+                let _ = writeln!(out, "{line}");
+            }
+            self.lines = all - skipped;
         } else {
             for line in self.news(run) {
                 let _ = writeln!(out, "{line}");
             }
-            if run.status.as_ref().is_some_and(|s| s.done) {
+            if done {
                 let _ = write!(out, "{tree}");
             }
         }

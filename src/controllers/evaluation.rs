@@ -32,6 +32,7 @@ use crate::{
         self, Asking, Finding, Gate, Measured, Query, Trouble,
         decide::{choose_provider, grace, note},
     },
+    core::note::Note,
     facts::{
         self, READ_TIMEOUT, WATCH_TIMEOUT,
         guarded::Guarded,
@@ -185,7 +186,14 @@ impl Evaluations {
                         let again =
                             evaluation::ask_again(progress.since, progress.tries, grace(evaluation), now);
                         if let Some(wait) = again {
-                            tracing::info!(evaluation = evaluation.name_any(), why, %wait, "asks again");
+                            tracing::warn!(evaluation = evaluation.name_any(), why, %wait, "asks again");
+                            // Told once; the verdict tells the rest.
+                            if progress.tries == 1 {
+                                let text =
+                                    format!("{indicator}: {why}; asks again for {}", grace(evaluation));
+                                let note = Note::warning("CouldNotAsk", text);
+                                self.context.effects.events.tell(evaluation, now, vec![note]);
+                            }
                             return Ok(Action::requeue(wait.0));
                         }
                         let over = whole_seconds(now.duration_since(progress.since));

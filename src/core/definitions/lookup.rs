@@ -47,10 +47,13 @@ pub fn sequence<'a>(
         .find(|s| s.metadata.name.as_deref() == Some(project))
     else {
         let known = shipyards.iter().filter_map(|s| s.metadata.name.as_deref());
-        let message = format!(
-            "no Shipyard {project:?} in this namespace{}",
-            hint(project, known)
-        );
+        let hint = hint(project, known);
+        let remedy = if hint.is_empty() {
+            ": create it here, or use the namespace that has it"
+        } else {
+            &hint
+        };
+        let message = format!("no Shipyard {project:?} in this namespace{remedy}");
         return Err(Missing {
             reason: "ShipyardNotFound",
             message,
