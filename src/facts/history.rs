@@ -4,7 +4,7 @@
 //! in pages, and in full only those that were written to since the time that counts.
 
 use futures::{StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{Api, Resource, ResourceExt, api::ListParams};
 
 use super::{
@@ -13,6 +13,8 @@ use super::{
 };
 use crate::{api::SequenceExecution, core::sequence::History};
 
+/// The API server's clock may differ from ours, and it keeps whole seconds.
+const SLACK: SignedDuration = SignedDuration::from_secs(60);
 /// So many at a time.
 const PAGE: u32 = 500;
 const AT_ONCE: usize = 8;
@@ -47,6 +49,7 @@ impl Reader {
 
     /// The names of the other runs on this run's service that somebody has written to since then.
     async fn written_since(&self, run: &SequenceExecution, since: Timestamp) -> Result<Vec<String>, Error> {
+        let since = since.checked_sub(SLACK).unwrap_or(Timestamp::MIN);
         let spec = &run.spec;
         let fields = format!(
             "spec.project={},spec.stage={},spec.service={}",

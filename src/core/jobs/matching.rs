@@ -35,8 +35,12 @@ pub struct Matched<'a> {
 pub fn matching<'a>(configs: &'a [PinnedJobConfig], event: &Value) -> Result<Vec<Matched<'a>>, &'a str> {
     let mut all: Vec<_> = every_action(configs)
         .filter(|matched| {
+            let invalid = !matched.config.invalid.is_empty();
             let filters = &matched.action.events;
-            filters.iter().any(|filter| filter_matches(filter, event))
+            // Of what is not valid a condition that can't be read may be the mistake: it counts as one that holds.
+            filters
+                .iter()
+                .any(|filter| filter_matches(filter, event) || (invalid && is_unreadable(filter, event)))
         })
         .collect();
     let most = all.iter().map(|matched| matched.config.specificity).max();
@@ -127,6 +131,13 @@ fn filter_matches(filter: &EventFilter, event: &Value) -> bool {
             .jsonpath
             .as_ref()
             .is_none_or(|condition| condition_holds(condition, event))
+}
+
+/// Whether the name fits, and nobody can tell whether the condition holds.
+fn is_unreadable(filter: &EventFilter, event: &Value) -> bool {
+    let condition = filter.jsonpath.as_ref();
+    fits(&filter.name, event["type"].as_str().unwrap_or_default())
+        && condition.is_some_and(|c| jsonpath::lookup(event, &c.property).is_err())
 }
 
 /// A condition that can't be evaluated does not hold.
@@ -253,6 +264,7 @@ mod tests {
     #[case::a_more_specific_one_is_not_passed_over(1, 3, "restart", true)]
     #[case::a_more_general_one_is_in_nobodys_way(1, 0, "restart", false)]
     #[case::its_conditions_do_not_hold(1, 3, "scale", false)]
+    #[case::its_condition_is_the_mistake(1, 3, "[", true)]
     fn an_invalid_job_config(
         #[case] valid: i32,
         #[case] invalid: i32,
@@ -260,7 +272,12 @@ mod tests {
         #[case] blocks: bool,
     ) {
         let name = "sh.keptn.event.action.triggered";
-        let mut broken = one("broken", invalid, name, Some(("$.data.action.action", "restart")));
+        let property = if action == "[" {
+            "$.data.["
+        } else {
+            "$.data.action.action"
+        };
+        let mut broken = one("broken", invalid, name, Some((property, "restart")));
         broken.invalid = "JobConfig broken is not valid: spec.x: is wrong".into();
         let configs = [broken, one("valid", valid, name, None)];
         let event = event("action", json!({"action": {"action": action}}));
