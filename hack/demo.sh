@@ -81,14 +81,18 @@ kubectl_shim() {
 	printf '%s\n' "$shim"
 }
 
+# look_further VARIANT...
 look_further() {
+	local project=${!#} logs="kubectl logs -n coxswain-system deployment/coxswain"
+	[ "$project" != remediation ] || project=fulltour
+	[ "${COXSWAIN_BESIDE:-}" != yes ] || logs="less $cache/beside-operator.log"
 	cat <<END
 Look further:
   export KUBECONFIG=$KUBECONFIG
-  alias kubectl='${kubectl[*]}'
+$([ -z "$own_cluster" ] || printf "  alias kubectl='%s'\n" "${kubectl[*]}")
   kubectl get problemevents,sequenceexecutions,evaluations -A
-  kubectl describe sequenceexecution -n fulltour
-  kubectl logs -n coxswain-system deployment/coxswain
+  kubectl describe sequenceexecution -n $project
+  $logs
   make demo-down
 END
 }
