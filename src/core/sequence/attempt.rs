@@ -63,7 +63,10 @@ impl Machine<'_> {
         if self.lacks_history() {
             return Flow::Rest;
         }
-        if let Some((until, last)) = self.cooling() {
+        // A hold is said first: it does not end by itself.
+        if self.facts.hold.is_none()
+            && let Some((until, last)) = self.cooling()
+        {
             let message = format!("cools down until {until:.0} after {last}");
             self.rest(phases::WAITING, "Cooldown", &message);
             self.look_again(until);

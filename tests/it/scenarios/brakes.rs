@@ -231,6 +231,20 @@ fn a_service_cools_down_between_runs() {
             .until("second", "cooling", secs(5), |s| s.reason == "Cooldown")
             .await;
         assert_eq!(waiting.phase, "Waiting");
+        // A hold is said first, because it does not end by itself.
+        let label = |ns: &mut Namespace| {
+            ns.labels_mut()
+                .insert("coxswain.dev/hold".to_owned(), "true".to_owned())
+        };
+        shop.world
+            .server
+            .edit::<Namespace>("", "demo", |ns| drop(label(ns)));
+        shop.until("second", "held", secs(5), |s| s.phase == "Held").await;
+        shop.world
+            .server
+            .edit::<Namespace>("", "demo", |ns| ns.labels_mut().clear());
+        shop.until("second", "cooling again", secs(5), |s| s.reason == "Cooldown")
+            .await;
         let second = shop.ended("second", mins(15)).await;
         let pause = second
             .started_at
