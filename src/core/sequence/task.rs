@@ -206,8 +206,8 @@ impl Machine<'_> {
         configs: &[PinnedJobConfig],
     ) -> Option<(&'static str, String)> {
         let sequence = self.sequence()?;
-        let later = sequence.tasks.iter().enumerate().skip(index + 1);
-        later.into_iter().find_map(|(index, spec)| {
+        let mut later = sequence.tasks.iter().enumerate().skip(index + 1);
+        later.find_map(|(index, spec)| {
             let event = self.event(index, spec);
             let built_in = matches!(spec.name.as_str(), GET_ACTION | EVALUATION);
             let told = |why: &str| format!("nothing was done, because {} could not follow: {why}", spec.name);

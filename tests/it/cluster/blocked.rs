@@ -37,6 +37,11 @@ async fn expect(cluster: &Cluster, namespace: &str, reasons: &[&str], words: &st
     run
 }
 
+fn assert_no_job(run: &SequenceExecution) {
+    let jobs = &task(run, "action").jobs;
+    assert!(jobs.iter().all(|j| j.uid.is_none()), "no Job was created");
+}
+
 #[tokio::test]
 #[ignore = "needs a cluster (make test-cluster)"]
 async fn an_image_that_does_not_exist() {
@@ -97,10 +102,7 @@ async fn a_service_account_that_does_not_exist() {
         "nobody",
     )
     .await;
-    assert!(
-        task(&run, "action").jobs.iter().all(|j| j.uid.is_none()),
-        "no Job was created"
-    );
+    assert_no_job(&run);
 }
 
 #[tokio::test]
@@ -113,10 +115,7 @@ async fn a_service_account_that_has_not_opted_in() {
         "coxswain.dev/allowed",
     )
     .await;
-    assert!(
-        task(&run, "action").jobs.iter().all(|j| j.uid.is_none()),
-        "no Job was created"
-    );
+    assert_no_job(&run);
 }
 
 #[tokio::test]

@@ -137,30 +137,13 @@ async fn the_second_action_heals_though_the_operator_is_killed_three_times() {
             task.is_some_and(|t| matches!(t.state.as_str(), "Starting" | "Running" | "Waiting"))
         }
     };
-    cluster
-        .wait_run("escalation", &problem, within, "the action", in_task("action", 1))
-        .await;
-    cluster.kill_operator().await;
-    cluster
-        .wait_run(
-            "escalation",
-            &problem,
-            within,
-            "the evaluation",
-            in_task("evaluation", 1),
-        )
-        .await;
-    cluster.kill_operator().await;
-    cluster
-        .wait_run(
-            "escalation",
-            &problem,
-            within,
-            "the second test",
-            in_task("je-test", 2),
-        )
-        .await;
-    cluster.kill_operator().await;
+    for (task, attempt) in [("action", 1), ("evaluation", 1), ("je-test", 2)] {
+        let what = format!("{task} of attempt {attempt}");
+        cluster
+            .wait_run("escalation", &problem, within, &what, in_task(task, attempt))
+            .await;
+        cluster.kill_operator().await;
+    }
     let run = cluster
         .wait_run("escalation", &problem, within, "the end", done)
         .await;
