@@ -17,7 +17,7 @@ use super::{
 };
 
 /// One run of one sequence: the trigger and its data in `spec`, everything that happens in `status`.
-#[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[derive(Clone, CustomResource, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[kube(
     group = "coxswain.dev",
     version = "v1alpha1",
@@ -31,7 +31,10 @@ use super::{
     selectable = ".spec.project",
     selectable = ".spec.stage",
     selectable = ".spec.service",
+    selectable = ".spec.context",
+    selectable = ".spec.control.retry.id",
     doc = "One run of one sequence.",
+    validation = Rule::new("!has(self.spec.control) || !has(self.spec.control.retry) || (has(self.status) && has(self.status.done) && self.status.done) || (has(oldSelf.spec.control) && has(oldSelf.spec.control.retry) && oldSelf.spec.control.retry == self.spec.control.retry)").message("spec.control.retry: only a run that has ended can be retried; abort it first, or wait for its end"),
     validation = Rule::new("size(self.metadata.name) <= 52").message("a SequenceExecution's name may have at most 52 characters"),
     printcolumn(name = "Project", type_ = "string", json_path = ".spec.project"),
     printcolumn(name = "Stage", type_ = "string", json_path = ".spec.stage"),
@@ -47,8 +50,9 @@ use super::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.project == oldSelf.project && self.stage == oldSelf.stage && self.service == oldSelf.service && self.sequence == oldSelf.sequence && has(self.context) == has(oldSelf.context) && (!has(self.context) || self.context == oldSelf.context) && has(self.triggeredBy) == has(oldSelf.triggeredBy) && (!has(self.triggeredBy) || self.triggeredBy == oldSelf.triggeredBy) && has(self.labels) == has(oldSelf.labels) && (!has(self.labels) || self.labels == oldSelf.labels) && has(self.data) == has(oldSelf.data) && (!has(self.data) || self.data == oldSelf.data)").message("spec is immutable but for spec.control: create another SequenceExecution"),
-    validation = Rule::new("!has(oldSelf.control) || oldSelf.control.desired != 'Abort' || (has(self.control) && self.control.desired == 'Abort')").message("an abort can't be taken back: create another SequenceExecution")
+    validation = Rule::new("self.project == oldSelf.project && self.stage == oldSelf.stage && self.service == oldSelf.service && self.sequence == oldSelf.sequence && has(self.context) == has(oldSelf.context) && (!has(self.context) || self.context == oldSelf.context) && has(self.triggeredBy) == has(oldSelf.triggeredBy) && (!has(self.triggeredBy) || self.triggeredBy == oldSelf.triggeredBy) && has(self.labels) == has(oldSelf.labels) && (!has(self.labels) || self.labels == oldSelf.labels) && has(self.data) == has(oldSelf.data) && (!has(self.data) || self.data == oldSelf.data) && has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy) && has(self.depth) == has(oldSelf.depth) && (!has(self.depth) || self.depth == oldSelf.depth) && has(self.retryOf) == has(oldSelf.retryOf) && (!has(self.retryOf) || self.retryOf == oldSelf.retryOf)").message("spec is immutable but for spec.control: create another SequenceExecution"),
+    validation = Rule::new("!has(oldSelf.control) || oldSelf.control.desired != 'Abort' || (has(self.control) && self.control.desired == 'Abort')").message("an abort can't be taken back: create another SequenceExecution"),
+    validation = Rule::new("!has(oldSelf.control) || !has(oldSelf.control.skip) || (has(self.control) && has(self.control.skip) && oldSelf.control.skip.all(a, self.control.skip.exists(b, b == a)))").message("an entry of spec.control.skip is never changed or removed")
 )]
 pub struct SequenceExecutionSpec {
     /// The project: a Shipyard of this namespace.
@@ -87,18 +91,93 @@ pub struct SequenceExecutionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub data: Option<Object>,
+    /// Who asked for it, for approvals that somebody else must give. The admission policies let nobody write another's
+    /// name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub requested_by: Option<String>,
+    /// How many runs came before this one in its chain of `triggeredOn`; at most 50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 50))]
+    pub depth: Option<i32>,
+    /// The run that this one repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<RetryOf>,
     /// What people ask of the run while it lives. Leave it out of manifests in Git.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<Control>,
 }
 
 /// What people ask of a run.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Control {
     /// Run, Pause (after the current task) or Abort (at once; it can't be taken back).
     #[serde(default)]
     pub desired: Desired,
+    /// Run it again, now that it has ended: a new run, in the same context. Each `id` counts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Tasks that are not to run, because somebody saw to them in another way. Entries are added, never changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub skip: Vec<Skip>,
+}
+
+/// Run an ended run again.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retry {
+    /// Names the wish, so that it counts once: for example the time of day.
+    #[schemars(length(min = 1, max = 63))]
+    pub id: String,
+    /// From where.
+    #[serde(default)]
+    pub from: RetryFrom,
+}
+
+/// From where an ended run is run again.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum RetryFrom {
+    /// From its first task, with the data that it was started with.
+    #[default]
+    Start,
+    /// From the task that failed, with the payload of the tasks before it.
+    FailedTask,
+}
+
+/// One task that is not to run.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Skip {
+    /// The attempt, from 1.
+    #[schemars(range(min = 1))]
+    pub attempt: i32,
+    /// The task's name; of several of one name all that have not ended.
+    #[schemars(length(min = 1, max = 63))]
+    pub task: String,
+    /// Why.
+    #[schemars(length(min = 1, max = 1024))]
+    pub reason: String,
+    /// Who says so: the user's own name. The admission policies let nobody write another's.
+    #[schemars(length(min = 1, max = 253))]
+    pub by: String,
+}
+
+/// A run that goes on where another ended.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryOf {
+    /// The run that ended.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its uid.
+    #[schemars(length(min = 1, max = 63))]
+    pub uid: String,
+    /// The task that this run begins with, by its index: those before it are not repeated.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 63))]
+    pub task: i32,
 }
 
 /// Run, pause or abort.
@@ -142,6 +221,9 @@ pub struct SequenceExecutionStatus {
     /// One line for people: what is being done, waited for, or why it ended.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// Time spent waiting for humans, in seconds; it is not counted against the deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_seconds: Option<i64>,
     /// Whether the run holds its service's place in the stage: Queued, Held or Released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
@@ -176,6 +258,18 @@ pub struct SequenceExecutionStatus {
     /// Attempts before those, a line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_attempts: Vec<String>,
+    /// How the run will end, once the runs that its end triggers were created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<RunOutcome>,
+    /// The runs that its end triggered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggered: Vec<FollowUp>,
+    /// The last retry that was asked for and seen to, and the run that came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried: Option<Retried>,
+    /// Pinned objects that were edited since: this run goes on with what they said before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub definition_changed: Vec<String>,
     /// The generation that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
@@ -183,6 +277,44 @@ pub struct SequenceExecutionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// How a run will end.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunOutcome {
+    /// The phase.
+    pub phase: String,
+    /// Why, in a word.
+    pub reason: String,
+    /// One line for people.
+    pub message: String,
+}
+
+/// A run that another's end triggers.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FollowUp {
+    /// Its name.
+    pub name: String,
+    /// Its stage.
+    pub stage: String,
+    /// Its sequence.
+    pub sequence: String,
+}
+
+/// A retry that was seen to.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retried {
+    /// The wish.
+    pub id: String,
+    /// The run that came of it; absent when it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<String>,
+    /// Why it was refused.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 /// What a run was started with; later edits never change it. At the end only names, generations and hashes stay.
@@ -356,6 +488,35 @@ pub struct TaskStatus {
     /// Its evaluation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<EvaluationTask>,
+    /// The question that it put to a human: the Approval's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
+    /// What outside executors said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub executors: Vec<ExecutorStatus>,
+}
+
+/// What one outside executor said of a task.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecutorStatus {
+    /// Who.
+    pub source: String,
+    /// When it began, if it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// pass, warning or fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// succeeded, errored, aborted or unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// One line for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 /// One Job of a task.

@@ -69,6 +69,9 @@ pub struct JobAction {
     /// The Jobs run, but their outcome decides nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent: Option<bool>,
+    /// Its Jobs run all at once instead of one after the other. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallel: Option<bool>,
     /// Any of them fits.
     #[schemars(length(min = 1, max = 20))]
     pub events: Vec<EventFilter>,

@@ -9,7 +9,9 @@
     reason = "kube's derive repeats each spec in a scope of its own; columns look alike"
 )]
 
+pub mod approval;
 pub mod common;
+pub mod delivery;
 pub mod duration;
 pub mod evaluation;
 pub mod execution;
@@ -20,8 +22,11 @@ pub mod remediation;
 pub mod shipyard;
 pub mod sli;
 pub mod slo;
+pub mod taskresult;
 
+pub use approval::{Approval, ApprovalSpec, ApprovalStatus};
 pub use common::{Condition, ConfigStatus, LocalRef, Scope, Timestamp, condition_is, set_condition};
+pub use delivery::{Delivery, DeliverySpec, DeliveryStatus};
 pub use duration::Duration;
 pub use evaluation::{Evaluation, EvaluationSpec, EvaluationStatus};
 pub use execution::{SequenceExecution, SequenceExecutionSpec, SequenceExecutionStatus};
@@ -32,6 +37,7 @@ pub use remediation::{Remediation, RemediationSpec};
 pub use shipyard::{Shipyard, ShipyardSpec};
 pub use sli::{ServiceLevelIndicator, ServiceLevelIndicatorSpec};
 pub use slo::{ServiceLevelObjective, ServiceLevelObjectiveSpec};
+pub use taskresult::{TaskResult, TaskResultSpec};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -53,5 +59,8 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
         ProblemEvent::crd(),
         SequenceExecution::crd(),
         Evaluation::crd(),
+        Approval::crd(),
+        Delivery::crd(),
+        TaskResult::crd(),
     ]
 }

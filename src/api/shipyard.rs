@@ -96,6 +96,35 @@ pub struct Sequence {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = -1000, max = 1000))]
     pub priority: Option<i32>,
+    /// What a newer run of this sequence means for older ones of the same service: it waits behind them, or it replaces
+    /// those that wait. Default Queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Concurrency>,
+    /// How many ended runs of this sequence are kept for each service; the newest that failed is kept besides. Default
+    /// 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub history_limit: Option<i32>,
+    /// How long ended runs of this sequence are kept; the newest is kept besides. Default 720h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_age: Option<Duration>,
+}
+
+/// What a newer run means for older ones that wait for the same service.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Concurrency {
+    /// It waits behind them.
+    #[default]
+    Queue,
+    /// Those that wait end `Superseded`; one that runs is left to end.
+    Replace,
+}
+
+/// Who carries a task out.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Executor {
+    /// Something outside that reports by `TaskResult`s.
+    External,
 }
 
 /// One rule of `triggeredOn`.
@@ -147,4 +176,8 @@ pub struct Task {
     /// Whether the task's Jobs may run again when it is not known whether they ran. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotent: Option<bool>,
+    /// `External`: the task is carried out by something outside that reports by `TaskResult`s, when no JobConfig and no
+    /// built-in answers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor: Option<Executor>,
 }

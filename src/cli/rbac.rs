@@ -47,11 +47,18 @@ const DEFINITIONS: [&str; 6] = [
     "metricsproviders",
 ];
 /// What happens.
-const RUNS: [&str; 3] = ["problemevents", "sequenceexecutions", "evaluations"];
+const RUNS: [&str; 6] = [
+    "problemevents",
+    "sequenceexecutions",
+    "evaluations",
+    "approvals",
+    "deliveries",
+    "taskresults",
+];
 /// The only kind with URLs: whoever writes it decides where the operator sends requests.
 const ADMINS: &str = "metricsproviders";
 
-const STATUSES: [&str; 9] = [
+const STATUSES: [&str; 11] = [
     "shipyards/status",
     "remediations/status",
     "jobconfigs/status",
@@ -61,6 +68,8 @@ const STATUSES: [&str; 9] = [
     "problemevents/status",
     "sequenceexecutions/status",
     "evaluations/status",
+    "approvals/status",
+    "deliveries/status",
 ];
 
 fn rule<'a>(group: &'a str, resources: &[&'a str], verbs: &'a [&'a str], why: &'a str) -> Rule<'a> {
@@ -80,9 +89,27 @@ fn operator() -> Vec<Rule<'static>> {
         rule(GROUP, &RUNS, READ, "problems, runs and verdicts"),
         rule(
             GROUP,
-            &["sequenceexecutions", "evaluations"],
+            &["sequenceexecutions", "evaluations", "approvals"],
             &["create", "delete"],
-            "runs and evaluations are started, and old ones removed",
+            "runs, evaluations and questions are started, and old ones removed",
+        ),
+        rule(
+            GROUP,
+            &["problemevents"],
+            &["delete"],
+            "closed problems are removed after a week",
+        ),
+        rule(
+            GROUP,
+            &["approvals"],
+            &["ask"],
+            "the admission policies let only the holder of this verb put a question",
+        ),
+        rule(
+            GROUP,
+            &["taskresults"],
+            &["update"],
+            "a TaskResult is given its run as its owner",
         ),
         rule(
             GROUP,
@@ -92,7 +119,11 @@ fn operator() -> Vec<Rule<'static>> {
         ),
         rule(
             GROUP,
-            &["problemevents/finalizers", "sequenceexecutions/finalizers"],
+            &[
+                "problemevents/finalizers",
+                "sequenceexecutions/finalizers",
+                "deliveries/finalizers",
+            ],
             &["update"],
             "owner references of runs and Jobs, where the API server guards them (OwnerReferencesPermissionEnforcement)",
         ),

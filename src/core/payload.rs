@@ -189,11 +189,8 @@ mod tests {
             stage: "production".into(),
             service: "helloservice".into(),
             sequence: "remediation".into(),
-            context: None,
-            triggered_by: None,
             labels: [("team".to_owned(), "blue".to_owned())].into(),
-            data: None,
-            control: None,
+            ..SequenceExecutionSpec::default()
         }
     }
 

@@ -214,7 +214,7 @@ fn run_of(problem: &ProblemEvent, number: u32) -> SequenceExecution {
             }),
             labels: spec.labels.clone(),
             data: Some(data),
-            control: None,
+            ..crate::api::SequenceExecutionSpec::default()
         },
     );
     run.metadata.namespace.clone_from(&problem.metadata.namespace);

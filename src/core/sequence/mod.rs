@@ -240,5 +240,6 @@ pub fn goes_on(execution: &SequenceExecution) -> bool {
     execution
         .spec
         .control
+        .as_ref()
         .is_none_or(|c| c.desired == crate::api::execution::Desired::Run)
 }

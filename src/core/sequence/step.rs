@@ -226,7 +226,11 @@ impl Machine<'_> {
     }
 
     pub(super) fn desired(&self) -> Desired {
-        self.execution.spec.control.unwrap_or_default().desired
+        self.execution
+            .spec
+            .control
+            .as_ref()
+            .map_or(Desired::Run, |c| c.desired)
     }
 
     pub(super) fn sequence(&self) -> Option<&Sequence> {

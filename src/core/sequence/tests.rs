@@ -412,7 +412,7 @@ impl World {
     }
 
     fn ask(&mut self, desired: Desired) {
-        self.run.spec.control = Some(Control { desired });
+        self.run.spec.control = Some(Control { desired, ..Control::default() });
     }
 }
 
