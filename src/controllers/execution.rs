@@ -316,6 +316,14 @@ impl Executions {
                         written => drop(written?),
                     }
                 }
+                Effect::AdoptResult(result) => {
+                    match self.context.effects.write_metadata(result.as_ref()).await {
+                        Err(error) if !error.is_conflict() && !error.is_not_found() => {
+                            return Err(error.into());
+                        }
+                        _ => {}
+                    }
+                }
                 _ => {}
             }
         }
@@ -371,15 +379,7 @@ impl Executions {
                         Err(error) => Some((question.name_any(), error)),
                     }
                 }
-                Effect::AdoptResult(result) => {
-                    match self.context.effects.write_metadata(result.as_ref()).await {
-                        Err(error) if !error.is_conflict() && !error.is_not_found() => {
-                            return Err(error.into());
-                        }
-                        _ => None,
-                    }
-                }
-                Effect::DeleteJob { .. } | Effect::SettleApproval(_) => None,
+                Effect::DeleteJob { .. } | Effect::SettleApproval(_) | Effect::AdoptResult(_) => None,
             };
             if let Some((name, error)) = refused {
                 match error.refusal() {

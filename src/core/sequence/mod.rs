@@ -264,7 +264,7 @@ pub fn needs(execution: &SequenceExecution, now: Timestamp) -> Needs {
     }
 }
 
-pub use task::{EVALUATION, GET_ACTION, asks_for_action};
+pub use task::{APPROVAL, EVALUATION, GET_ACTION, asks_for_action};
 
 /// Who goes first: the sequence's own priority, else remediation before delivery.
 pub fn priority(sequence: &Sequence) -> i32 {

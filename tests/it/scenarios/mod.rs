@@ -3,6 +3,7 @@
 mod brakes;
 mod by_hand;
 mod by_job;
+mod flow;
 mod healing;
 mod inputs;
 mod trouble;
