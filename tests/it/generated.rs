@@ -68,7 +68,10 @@ fn the_chart_has_the_same_admission_policies() {
             "ClusterRole {{ include \"coxswain.fullname\" . }}",
         );
         for role in ["coxswain-approver", "coxswain-editor", "coxswain-admin"] {
-            assert!(!named.contains(role), "{name}: keep \"ClusterRole {role}\" on one line");
+            assert!(
+                !named.contains(role),
+                "{name}: keep \"ClusterRole {role}\" on one line"
+            );
         }
         let expected = format!(
             "{{{{- if .Values.admissionPolicies.enabled }}}}\n# Generated from config/admission/{name}; do not edit.\n{named}{{{{- end }}}}\n"
