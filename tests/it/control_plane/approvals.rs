@@ -157,7 +157,8 @@ async fn everybody_answers_for_himself() {
         .merge("Approval", "q", json!({"spec": {"question": "Anything?"}}))
         .await;
     refused(asked, "the question never changes");
-    let owner = json!({"apiVersion": "v1", "kind": "Namespace", "name": "n", "uid": "1-2-3"});
+    let waiting = admin.create(&run("cart-1", json!({}))).await.unwrap();
+    let owner = json!({"apiVersion": "coxswain.dev/v1alpha1", "kind": "SequenceExecution", "name": "cart-1", "uid": waiting.metadata.uid});
     let metadata = json!({"metadata": {"labels": {"seen": "yes"}, "ownerReferences": [owner]}});
     scribe.merge("Approval", "q", metadata).await.unwrap();
     let decided = json!({"phase": "Approved", "done": true, "decidedBy": APPROVER});
