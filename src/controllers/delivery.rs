@@ -26,7 +26,8 @@ use crate::{
     },
     effects::Created,
     facts::{
-        self, READ_TIMEOUT, WATCH_TIMEOUT, flows, guarded::Guarded,
+        self, READ_TIMEOUT, WATCH_TIMEOUT, flows,
+        guarded::Guarded,
         stores::{Change, Definitions, Kind},
     },
 };
@@ -99,14 +100,17 @@ fn run_changes(client: &kube::Client) -> impl Stream<Item = ObjectRef<Guarded<De
     let config = watcher::Config::default()
         .labels(labels::DELIVERY)
         .timeout(WATCH_TIMEOUT);
-    watcher(Api::<PartialObjectMeta<SequenceExecution>>::all(client.clone()), config)
-        .default_backoff()
-        .touched_objects()
-        .filter_map(|run| async move {
-            let run = run.ok()?;
-            let name = run.labels().get(labels::DELIVERY)?;
-            Some(ObjectRef::new(name).within(&run.namespace()?))
-        })
+    watcher(
+        Api::<PartialObjectMeta<SequenceExecution>>::all(client.clone()),
+        config,
+    )
+    .default_backoff()
+    .touched_objects()
+    .filter_map(|run| async move {
+        let run = run.ok()?;
+        let name = run.labels().get(labels::DELIVERY)?;
+        Some(ObjectRef::new(name).within(&run.namespace()?))
+    })
 }
 
 /// A Shipyard that changes wakes the Deliveries of its project, and those of its namespace that wait for one: their

@@ -104,13 +104,7 @@ pub async fn run(
     let watched = (unanswered, evaluation_stream);
     let evaluations = evaluation::run(context.clone(), metrics, providers, watched, shutdown.clone());
     spawn(&mut deciders, "the evaluations' controller", evaluations);
-    let delivering = delivery::run(
-        context.clone(),
-        definitions,
-        deliveries,
-        delivery_stream,
-        told(),
-    );
+    let delivering = delivery::run(context.clone(), definitions, deliveries, delivery_stream, told());
     spawn(&mut deciders, "the deliveries' controller", delivering);
     tracing::info!(field_manager = labels::COXSWAIN, "started");
 

@@ -52,7 +52,9 @@ impl<'a> Flow<'a> {
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|run| run.metadata.name.as_deref() == Some(name))
+        self.0
+            .iter()
+            .any(|run| run.metadata.name.as_deref() == Some(name))
     }
 
     pub(super) fn is_live(&self) -> bool {

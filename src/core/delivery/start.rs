@@ -109,7 +109,10 @@ impl Step<'_> {
     /// The status speaks of another object: it was restored with this one, which has a uid of its own.
     fn is_status_foreign(&self) -> bool {
         let own = context_begins(self.delivery);
-        self.s.context.as_ref().is_some_and(|context| !context.starts_with(&own))
+        self.s
+            .context
+            .as_ref()
+            .is_some_and(|context| !context.starts_with(&own))
     }
 
     /// Why this object may be an old one that came back, rather than a wish of today. One that was looked at before is
@@ -129,11 +132,7 @@ impl Step<'_> {
         if self.facts.traces.iter().any(|trace| trace.starts_with(&own)) {
             return None;
         }
-        if let Some(by) = meta
-            .labels
-            .as_ref()
-            .and_then(|l| l.get(labels::VELERO_RESTORE))
-        {
+        if let Some(by) = meta.labels.as_ref().and_then(|l| l.get(labels::VELERO_RESTORE)) {
             return Some(format!("it was restored by {by:?}"));
         }
         if !self.facts.traces.is_empty() {
