@@ -3,6 +3,7 @@
 mod brakes;
 mod by_hand;
 mod by_job;
+mod delivery;
 mod healing;
 mod inputs;
 mod trouble;
