@@ -6,6 +6,7 @@ pub mod delivery;
 pub mod evaluation;
 pub mod execution;
 pub mod problem;
+pub mod retry;
 pub mod run;
 pub mod supervise;
 pub mod wake;

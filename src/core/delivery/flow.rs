@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::phase;
 use crate::{
-    api::{Duration, SequenceExecution, SequenceExecutionStatus},
+    api::{Condition, Duration, SequenceExecution, SequenceExecutionStatus},
     core::sequence::phases,
 };
 
@@ -120,12 +120,7 @@ impl<'a> Flow<'a> {
                 .as_deref()
                 .is_none_or(|name| !repeated.contains(name))
         };
-        let bad = self
-            .0
-            .iter()
-            .rev()
-            .filter(counts)
-            .find(|run| !phases_well(phase_of(run)));
+        let bad = self.0.iter().rev().filter(counts).find(|run| !ended_well(run));
         match bad {
             None => Standing::Delivered,
             Some(run) if phase_of(run) == phases::ABORTED => Standing::Ended {
@@ -183,8 +178,15 @@ fn phase_of(run: &SequenceExecution) -> &str {
     run.status.as_ref().map_or("", |s| s.phase.as_str())
 }
 
-fn phases_well(phase: &str) -> bool {
-    matches!(phase, phases::SUCCEEDED | phases::RESOLVED)
+/// A run may do well and yet be broken: what should follow could not be started.
+fn ended_well(run: &SequenceExecution) -> bool {
+    matches!(phase_of(run), phases::SUCCEEDED | phases::RESOLVED) && broken(run).is_none()
+}
+
+/// What the run says has to be mended by hand.
+pub(super) fn broken(run: &SequenceExecution) -> Option<&Condition> {
+    let mut conditions = run.status.iter().flat_map(|s| &s.conditions);
+    conditions.find(|c| c.type_ == "Stalled" && c.status == "True")
 }
 
 fn live_phase(status: Option<&SequenceExecutionStatus>) -> &'static str {

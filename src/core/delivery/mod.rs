@@ -238,14 +238,20 @@ impl Step<'_> {
     /// A failed gate is a result and no broken object: `Ready`, unless the run itself could not be started.
     fn ended_badly(&mut self, run: &SequenceExecution, phase: &'static str) {
         let status = run.status.clone().unwrap_or_default();
-        let reason = if status.reason.is_empty() {
+        let mut reason = if status.reason.is_empty() {
             phase
         } else {
             &status.reason
         };
-        let broken = crate::api::condition_is(&status.conditions, "Stalled", "True");
-        let health = if broken { Health::Stalled } else { Health::Ready };
-        let message = ended_message(run);
+        let mut message = ended_message(run);
+        let mut health = Health::Ready;
+        if let Some(broken) = flow::broken(run) {
+            reason = &broken.reason;
+            health = Health::Stalled;
+            if broken.message != status.message {
+                message = format!("{message}; {}", broken.message);
+            }
+        }
         self.rest(phase, reason, &message, health, "False");
         let word = if phase == phase::ABORTED {
             "Aborted"

@@ -562,6 +562,27 @@ fn a_run_that_is_held_is_shown_so() {
 }
 
 #[test]
+fn a_chain_that_broke_is_no_delivery() {
+    let mut world = World::new();
+    world.step();
+    world.run_is(
+        "Succeeded",
+        true,
+        json!({"conditions": [{"type": "Stalled", "status": "True", "reason": "FollowUpRefused",
+               "message": "the API server refused it", "lastTransitionTime": "2027-01-15T08:00:00Z"}]}),
+    );
+    let status = world.step().clone();
+    assert_eq!(status.phase, "Failed");
+    assert!(
+        status.message.ends_with("the API server refused it"),
+        "{}",
+        status.message
+    );
+    assert!(is(&status, "Stalled", "True") && is(&status, "Succeeded", "False"));
+    assert_eq!(world.stage("staging").image.as_deref(), Some("cart:1"));
+}
+
+#[test]
 fn a_run_that_could_not_be_started_breaks_the_delivery() {
     let mut world = World::new();
     world.step();
