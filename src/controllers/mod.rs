@@ -2,6 +2,7 @@
 
 pub mod children;
 pub mod definitions;
+pub mod delivery;
 pub mod evaluation;
 pub mod execution;
 pub mod problem;

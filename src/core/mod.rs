@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod definitions;
+pub mod delivery;
 pub mod evaluation;
 pub mod event;
 pub mod invalid;
