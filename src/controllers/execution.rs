@@ -216,10 +216,10 @@ impl Executions {
         if !needs.place || !wants {
             return;
         }
-        let place = place_of(run);
+        let place = PlaceKey::of(run);
         let others: Vec<Candidate> = self
             .runs()
-            .filter(|other| place_of(other) == place && waits(other))
+            .filter(|other| PlaceKey::of(other) == place && sequence::waits(other))
             .map(|other| self.candidate(&other))
             .collect();
         let grant = self.arbiter().request(&place, &self.candidate(run), &others);
@@ -392,13 +392,13 @@ impl Executions {
     }
 
     fn release(&self, run: &SequenceExecution) {
-        let place = place_of(run);
+        let place = PlaceKey::of(run);
         if !self.arbiter().release(&place, &run.uid().unwrap_or_default()) {
             return;
         }
         for other in self
             .runs()
-            .filter(|o| place_of(o) == place && o.uid() != run.uid() && waits(o))
+            .filter(|o| PlaceKey::of(o) == place && o.uid() != run.uid() && sequence::waits(o))
         {
             let namespace = other.namespace().unwrap_or_default();
             self.wake
@@ -418,7 +418,7 @@ impl Executions {
                 .is_some_and(|s| s.place.as_deref() == Some("Held"))
         };
         for run in self.runs().filter(holds) {
-            arbiter.restore(place_of(&run), self.candidate(&run));
+            arbiter.restore(PlaceKey::of(&run), self.candidate(&run));
         }
         drop(arbiter);
         self.listed.send_replace(true);
@@ -462,20 +462,4 @@ fn known_uid(run: &SequenceExecution, job: &Job) -> Option<String> {
         .find(|j| j.name == name)?
         .uid
         .clone()
-}
-
-fn place_of(run: &SequenceExecution) -> PlaceKey {
-    PlaceKey {
-        namespace: run.namespace().unwrap_or_default(),
-        project: run.spec.project.clone(),
-        stage: run.spec.stage.clone(),
-        service: run.spec.service.clone(),
-    }
-}
-
-/// Whether the run waits for its place: new, or queued.
-fn waits(run: &SequenceExecution) -> bool {
-    run.status
-        .as_ref()
-        .is_none_or(|s| s.phase.is_empty() || s.phase == sequence::phases::QUEUED)
 }
