@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use crate::{
-    api::jobconfig::Source,
+    api::jobconfig::{JobAction, Source},
     core::{Invalid, definitions::nearest::hint},
 };
 
@@ -62,6 +62,46 @@ pub(super) fn volume(
         default_mode: Some(MODE),
         sources: Some(projections(&chosen)),
     }))
+}
+
+/// Keys for the ConfigMaps that stand for directories, where nobody has read them: those that are known, and of the
+/// others just what the tasks ask for, so that every file is there.
+pub(in crate::core) fn assumed_keys(
+    actions: &[JobAction],
+    sources: &[Source],
+    known: &BTreeMap<String, Vec<String>>,
+) -> BTreeMap<String, Vec<String>> {
+    let files = || {
+        actions
+            .iter()
+            .flat_map(|a| &a.tasks)
+            .flat_map(|t| t.files.iter().flatten())
+    };
+    let mut keys = BTreeMap::<String, Vec<String>>::new();
+    for source in sources {
+        let Some(map) = source.config_map.as_ref().filter(|map| map.key.is_none()) else {
+            continue;
+        };
+        if let Some(known) = known.get(&map.name) {
+            keys.insert(map.name.clone(), known.clone());
+            continue;
+        }
+        let Ok(root) = normalised(&source.path) else {
+            continue;
+        };
+        let entry = keys.entry(map.name.clone()).or_default();
+        for wanted in files().filter_map(|file| normalised(file).ok()) {
+            if is_below(&wanted, &root) {
+                entry.push(wanted[root.len()..].trim_start_matches('/').to_owned());
+            } else if wanted == root || is_below(&root, &wanted) {
+                // The whole directory; what it has is not known.
+                entry.push("*".to_owned());
+            }
+        }
+        entry.sort();
+        entry.dedup();
+    }
+    keys
 }
 
 /// What is wrong with the sources; paths begin with `sources`.

@@ -14,6 +14,8 @@ pub mod result;
 mod security;
 pub mod validate;
 
+pub(in crate::core) use files::assumed_keys;
+
 /// At most `max` bytes of a text, in one line, its end cut off.
 fn brief(text: &str, max: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
