@@ -4,7 +4,9 @@ mod crds;
 mod files;
 mod rbac;
 mod run;
+mod simulate;
 pub mod task;
+mod test;
 pub mod tree;
 mod version;
 mod watch;
@@ -53,6 +55,10 @@ enum Command {
     Watch(watch::Args),
     /// Answer get-action or evaluation inside a Job, in place of the operator
     Task(task::Args),
+    /// Play what an event would start, without a cluster
+    Simulate(simulate::Args),
+    /// Test sequences offline: play a folder of cases
+    Test(test::Args),
     /// Print the CustomResourceDefinitions
     Crds(crds::Args),
     /// Print the roles that the operator and its users need
@@ -79,6 +85,15 @@ pub fn main() -> ExitCode {
             })
         }
         Command::Task(args) => on_tokio(task::run(args)),
+        Command::Simulate(args) => simulate::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Test(args) => {
+            let passed = test::run(&args)?;
+            Ok(if passed {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
+        }
         Command::Crds(args) => crds::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Rbac(args) => rbac::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Version => {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::shape::short;
 use crate::api::common::Object;
 
-/// A line for each value that is new, another, or gone.
+/// A line for each value that is new, another, or gone; `result` and `status` apart, which are the last task's.
 pub(super) fn between(before: &Object, after: &Object) -> Vec<String> {
     let mut lines = vec![];
     compare(before, after, "", &mut lines);
@@ -20,7 +20,8 @@ fn compare(before: &Object, after: &Object, path: &str, lines: &mut Vec<String>)
             format!("{path}.{key}")
         }
     };
-    for (key, new) in after {
+    let own = |key: &str| path.is_empty() && matches!(key, "result" | "status");
+    for (key, new) in after.iter().filter(|(key, _)| !own(key)) {
         match (before.get(key), new) {
             (Some(old), new) if old == new => {}
             (Some(Value::Object(old)), Value::Object(new)) => compare(old, new, &at(key), lines),

@@ -123,10 +123,10 @@ fn shop(actions: &[&str]) -> Definitions {
     let actions: Vec<_> = actions.iter().map(|a| json!({"action": a})).collect();
     let all = [
         json!({"apiVersion": "coxswain.dev/v1alpha1", "kind": "Shipyard", "metadata": {"name": "shop"}, "spec": {"stages": [
-            {"name": "qa", "sequences": [{"name": "delivery", "tasks": [{"name": "deploy"}, {"name": "evaluation"}]}]},
+            {"name": "qa", "sequences": [{"name": "delivery", "tasks": [{"name": "deploy"}, {"name": "evaluation", "properties": {"timeframe": "2m"}}]}]},
             {"name": "production", "sequences": [{"name": "remediation",
                 "triggeredOn": [{"event": "production.remediation.finished", "selector": {"match": {"evaluation.result": "fail"}}}],
-                "tasks": [{"name": "get-action"}, {"name": "action"}, {"name": "check"}, {"name": "evaluation"}]}]},
+                "tasks": [{"name": "get-action"}, {"name": "action"}, {"name": "check"}, {"name": "evaluation", "properties": {"timeframe": "2m"}}]}]},
         ]}}),
         json!({"apiVersion": "coxswain.dev/v1alpha1", "kind": "Remediation", "metadata": {"name": "r"}, "spec": {
             "project": "shop", "remediations": [{"problemType": "default", "actionsOnOpen": actions}]}}),

@@ -10,7 +10,10 @@ use super::{
     report::ExecutionReport,
 };
 use crate::{
-    api::{Evaluation, SequenceExecution, SequenceExecutionStatus, common::Time},
+    api::{
+        Evaluation, SequenceExecution, SequenceExecutionStatus,
+        common::{Object, Time},
+    },
     core::{
         Invalid,
         queue::{Arbiter, PlaceKey},
@@ -266,9 +269,9 @@ impl World<'_> {
                 }
             }
         }
-        let empty = crate::api::common::Object::new();
+        let (empty, given) = (Object::new(), run.object.spec.data.clone());
         let mut payload = changes::between(
-            before.payload.as_ref().unwrap_or(&empty),
+            before.payload.as_ref().or(given.as_ref()).unwrap_or(&empty),
             after.payload.as_ref().unwrap_or(&empty),
         );
         let last = ended.len().saturating_sub(1);
