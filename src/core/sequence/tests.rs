@@ -412,7 +412,10 @@ impl World {
     }
 
     fn ask(&mut self, desired: Desired) {
-        self.run.spec.control = Some(Control { desired, ..Control::default() });
+        self.run.spec.control = Some(Control {
+            desired,
+            ..Control::default()
+        });
     }
 }
 
