@@ -4,10 +4,11 @@ mod crds;
 mod files;
 mod import;
 mod rbac;
+pub mod record;
 mod run;
 mod simulate;
 pub mod task;
-mod test;
+pub mod test;
 pub mod tree;
 mod version;
 mod watch;
@@ -62,6 +63,8 @@ enum Command {
     Simulate(simulate::Args),
     /// Test sequences offline: play a folder of cases
     Test(test::Args),
+    /// Turn a run of a cluster into a case for coxswain test
+    Record(record::Args),
     /// Print the CustomResourceDefinitions
     Crds(crds::Args),
     /// Print the roles that the operator and its users need
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
                 ExitCode::FAILURE
             })
         }
+        Command::Record(args) => on_tokio(record::run(args)).map(|()| ExitCode::SUCCESS),
         Command::Crds(args) => crds::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Rbac(args) => rbac::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Version => {

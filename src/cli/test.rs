@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> anyhow::Result<bool> {
 }
 
 /// How one case differs from what it expects, a line each.
-pub(super) fn play(path: &Path) -> anyhow::Result<Vec<String>> {
+pub fn play(path: &Path) -> anyhow::Result<Vec<String>> {
     let case: Case = serde_json::from_value(input::document(path)?.value)
         .with_context(|| format!("{}: is no case", path.display()))?;
     let beside = path.parent().unwrap_or(Path::new("."));

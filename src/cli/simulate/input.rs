@@ -9,10 +9,14 @@ use anyhow::{Context as _, bail};
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::Scope;
-use crate::core::{
-    Invalid,
-    simulate::{self, Answers, Definitions, Document, Mistake, Report},
+use super::{Scope, v1};
+use crate::{
+    api::GROUP,
+    core::{
+        Invalid,
+        simulate::{self, Answers, Definitions, Document, Mistake, Report},
+    },
+    v1::Content,
 };
 
 /// A simulation that is to be played.
@@ -80,19 +84,55 @@ fn project(event: &Value) -> Option<&str> {
 
 /// What the files define. A file that is named must define something; what a directory has besides is passed over.
 fn definitions(files: &[PathBuf], scope: &Scope) -> anyhow::Result<Definitions> {
-    let mut all = vec![];
+    let (mut all, mut v1) = (vec![], vec![]);
     for path in files {
         if path.is_dir() {
             for file in listed(path)? {
-                all.extend(documents(&file)?);
+                match documents(&file) {
+                    Ok(found) => all.extend(found),
+                    Err(error) if fs::read_to_string(&file).is_ok_and(|t| t.contains(GROUP)) => {
+                        return Err(error);
+                    }
+                    // What is not ours may be anything, templates for example.
+                    Err(_) => {}
+                }
             }
-        } else {
-            let found = documents(path)?;
-            if !found.iter().any(|d| defines(&d.value)) {
-                bail!("{}: {}", path.display(), defines_nothing(&found, scope));
+            if scope.project.is_some() {
+                v1.push(path.clone());
             }
-            all.extend(found);
+            continue;
         }
+        let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        if let Content::Keptn(kind) = Content::of(&path.to_string_lossy(), &bytes) {
+            if scope.project.is_none() {
+                bail!(
+                    "{}: is {kind} of Keptn v1; name its project with --project, and its stage and service where they count",
+                    path.display()
+                );
+            }
+            v1.push(path.clone());
+            continue;
+        }
+        let found = documents(path)?;
+        if !found.iter().any(|d| defines(&d.value)) {
+            let kind = found
+                .first()
+                .and_then(|d| d.value["kind"].as_str())
+                .unwrap_or_default();
+            bail!(
+                "{}: defines nothing that Coxswain reads (kind {kind:?}); its kinds are of apiVersion coxswain.dev/v1alpha1",
+                path.display()
+            );
+        }
+        all.extend(found);
+    }
+    if let Some(project) = &scope.project {
+        let scope = crate::api::Scope {
+            project: project.clone(),
+            stage: scope.stage.clone(),
+            service: scope.service.clone(),
+        };
+        all.extend(v1::objects(&v1, &scope)?);
     }
     let definitions = Definitions::read(&all).map_err(|mistakes| {
         let lines: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
@@ -101,7 +141,7 @@ fn definitions(files: &[PathBuf], scope: &Scope) -> anyhow::Result<Definitions> 
     if definitions.count() == 0 {
         let names: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
         bail!(
-            "{}: nothing is defined there; name files with a Shipyard and what belongs to it",
+            "{}: nothing is defined there; name files with a Shipyard and what belongs to it, and for v1 files --project",
             names.join(", ")
         );
     }
@@ -110,29 +150,6 @@ fn definitions(files: &[PathBuf], scope: &Scope) -> anyhow::Result<Definitions> 
 
 fn defines(value: &Value) -> bool {
     simulate::is_ours(value) || (value["apiVersion"] == "v1" && value["kind"] == "ConfigMap")
-}
-
-fn defines_nothing(found: &[Document], scope: &Scope) -> String {
-    let kind = found
-        .first()
-        .map(|d| d.value["kind"].as_str().unwrap_or_default());
-    match kind {
-        None => "is empty".to_owned(),
-        Some(_) if scope.project.is_some() || found.iter().any(|d| is_v1(&d.value)) => {
-            "is a v1 file: turn it into objects with coxswain import first".to_owned()
-        }
-        Some(kind) => format!(
-            "defines nothing that Coxswain reads (kind {kind:?}); its kinds are of apiVersion coxswain.dev/v1alpha1"
-        ),
-    }
-}
-
-/// Whether this looks like a file of Keptn v1.
-fn is_v1(value: &Value) -> bool {
-    let version = value["apiVersion"].as_str().unwrap_or_default();
-    let has = |key: &str| value.get(key).is_some();
-    version.starts_with("spec.keptn.sh/")
-        || (!has("kind") && (has("actions") || has("indicators") || has("objectives")))
 }
 
 /// The files of a directory that may define something, by name.

@@ -61,7 +61,27 @@ impl Definitions {
     pub fn read(documents: &[Document]) -> Result<Self, Vec<Mistake>> {
         let mut found = Self::default();
         let mut mistakes = vec![];
+        let mut seen: BTreeMap<(String, String, String), &str> = BTreeMap::new();
         for document in documents {
+            let text = |path: &str| {
+                document
+                    .value
+                    .pointer(path)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            let id = (text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
+            let twice = is_ours(&document.value) && !id.2.is_empty();
+            if let Some(other) = seen.insert(id, &document.origin).filter(|_| twice) {
+                mistakes.push(Mistake {
+                    origin: document.origin.clone(),
+                    invalid: Invalid::new(
+                        "metadata.name",
+                        format!("is defined twice, also in {other}; leave one out"),
+                    ),
+                });
+            }
             if let Err(invalid) = found.take(&document.value) {
                 mistakes.extend(invalid.into_iter().map(|invalid| Mistake {
                     origin: document.origin.clone(),

@@ -146,7 +146,7 @@ impl World<'_> {
             "Job {}: {:?} of {:?} in JobConfig {}",
             report.name, report.task, report.action, report.job_config
         );
-        let details = vec![format!("{} {}", report.image, report.command.join(" "))];
+        let details = vec![spelled(&report)];
         if let Some(entry) = self.runs[index].tasks.get_mut(&at) {
             entry.jobs.push(report);
         }
@@ -164,6 +164,8 @@ impl World<'_> {
         let pod = job.spec.as_ref().and_then(|s| s.template.spec.as_ref());
         let container = pod.and_then(|p| p.containers.iter().find(|c| c.name == CONTAINER));
         let words = container.map(|c| c.command.iter().chain(&c.args).flatten().cloned().collect());
+        let env = container.into_iter().flat_map(|c| c.env.iter().flatten());
+        let env = env.filter_map(|e| Some((e.name.clone(), e.value.clone()?)));
         JobReport {
             name: recorded.name.clone(),
             job_config: recorded.config.clone(),
@@ -171,6 +173,7 @@ impl World<'_> {
             task: recorded.title.clone(),
             image: container.and_then(|c| c.image.clone()).unwrap_or_default(),
             command: words.unwrap_or_default(),
+            env: env.collect(),
             manifest: Box::new(job.clone()),
         }
     }
@@ -317,6 +320,19 @@ impl World<'_> {
         let verdict = verdict::status(&evaluation, &asked.answer, &asked.path, &siblings, self.now)?;
         Ok(asked::outcome(&evaluation, &verdict))
     }
+}
+
+/// The image and the command, with the values of its variables.
+fn spelled(job: &JobReport) -> String {
+    let mut text = job.image.clone();
+    for word in &job.command {
+        text.push(' ');
+        text.push_str(word);
+    }
+    for (name, value) in &job.env {
+        text = text.replace(&format!("$({name})"), value);
+    }
+    text
 }
 
 fn plain(answer: &Answer) -> Outcome {

@@ -1,5 +1,7 @@
 //! What a simulation says: a document for programs, and steps for people.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use serde::{Deserialize, Serialize};
@@ -96,6 +98,8 @@ pub struct JobReport {
     pub image: String,
     /// The command, with its arguments.
     pub command: Vec<String>,
+    /// Its variables that have a value, `KEPTN_PROJECT` and the like included.
+    pub env: BTreeMap<String, String>,
     /// The whole Job.
     pub manifest: Box<Job>,
 }

@@ -274,9 +274,8 @@ impl World<'_> {
             before.payload.as_ref().or(given.as_ref()).unwrap_or(&empty),
             after.payload.as_ref().unwrap_or(&empty),
         );
-        let last = ended.len().saturating_sub(1);
         for (n, key) in ended.iter().enumerate() {
-            let details = if n == last {
+            let details = if n == 0 {
                 std::mem::take(&mut payload)
             } else {
                 vec![]

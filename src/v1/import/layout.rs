@@ -77,6 +77,7 @@ pub(super) fn place(kind: Kind, path: &str, flags: &Scope) -> Placed {
         };
         *part = Some(directory.to_owned());
     }
+    drop(open);
     Placed::At { kind, scope, base }
 }
 
