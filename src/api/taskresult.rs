@@ -17,6 +17,7 @@ use super::common::{Object, any_object};
     shortname = "tr",
     category = "coxswain",
     derive = "PartialEq",
+    selectable = ".spec.execution",
     doc = "What an outside executor says of a task: that it began, or how it ended.",
     printcolumn(name = "Execution", type_ = "string", json_path = ".spec.execution"),
     printcolumn(name = "Task", type_ = "string", json_path = ".spec.task"),

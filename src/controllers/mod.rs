@@ -5,6 +5,7 @@ pub mod definitions;
 pub mod evaluation;
 pub mod execution;
 pub mod problem;
+pub mod retry;
 pub mod run;
 pub mod supervise;
 pub mod wake;

@@ -7,7 +7,7 @@ use kube::runtime::reflector::Store;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, children, definitions, evaluation, execution, problem, wake};
+use super::{Context, children, definitions, evaluation, execution, problem, retry, wake};
 use crate::{
     api::Evaluation,
     core::labels,
@@ -86,6 +86,7 @@ pub async fn run(
     spawn(&mut feeds, "the watch of holds", holds_watched);
     let defining = definitions::run(context.clone(), definitions.clone());
     spawn(&mut feeds, "the definitions' controller", defining);
+    spawn(&mut feeds, "the retries' controller", retry::run(context.clone()));
     let problems = problem::run(context.clone(), open, problem_stream, woken_problems, told());
     spawn(&mut deciders, "the problems' controller", problems);
     let inputs = execution::Inputs {

@@ -10,6 +10,12 @@ pub const KEY: &str = "coxswain.dev/key";
 pub const ALLOWED: &str = "coxswain.dev/allowed";
 /// Label: the SequenceExecution's name.
 pub const EXECUTION: &str = "coxswain.dev/execution";
+/// Label: the flow; everything that one trigger spawned has the same.
+pub const CONTEXT: &str = "coxswain.dev/context";
+/// Label: the Delivery that began the flow; see [`value`].
+pub const DELIVERY: &str = "coxswain.dev/delivery";
+/// Annotation of a run that its predecessor in the same place triggered: it goes before all others that wait there.
+pub const INHERITS: &str = "coxswain.dev/inherits-place";
 /// Label: the project.
 pub const PROJECT: &str = "coxswain.dev/project";
 /// Label: the stage.

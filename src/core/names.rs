@@ -154,6 +154,17 @@ fn scope_hash(scope: &Scope, more: &str) -> String {
     hash(&[&scope.project, &part(&scope.stage), &part(&scope.service), more])
 }
 
+/// The name of the question that a task puts: `<execution>-<attempt>-<hash>`, at most 63 characters.
+pub fn approval_name(execution_name: &str, execution_uid: &str, attempt: i32, task: usize) -> String {
+    evaluation_name(execution_name, execution_uid, attempt, task, 1)
+}
+
+/// The name of the run that repeats another: `<execution>-<hash>`, at most 52 characters.
+pub fn retry_name(execution_name: &str, execution_uid: &str, id: &str) -> String {
+    let hash = hash(&[execution_uid, "retry", id]);
+    format!("{}-{hash}", label_part(execution_name, 40))
+}
+
 /// Whether this is a DNS label: 1 to 63 of `a-z`, `0-9` and `-`, with `-` neither first nor last.
 pub fn is_dns_label(name: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
@@ -327,7 +338,7 @@ mod tests {
             let key = JobKey { execution_uid: &uid, attempt: n, task: m, action: m, job: m, try_: n };
             let job = job_name(&a, &b, &key);
             prop_assert!(is_dns_label(&job) && job.len() <= EXECUTION_MAX, "{job}");
-            for execution in [execution_name(&a, &uid, run), follow_up_name(&a, &b, &b, &uid)] {
+            for execution in [execution_name(&a, &uid, run), follow_up_name(&a, &b, &b, &uid), retry_name(&a, &uid, &b)] {
                 prop_assert!(is_dns_label(&execution) && execution.len() <= EXECUTION_MAX, "{execution}");
             }
             let evaluation = evaluation_name(&a, &uid, n, m, n);

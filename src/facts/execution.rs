@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use super::{READ_TIMEOUT, guarded::Guarded, holds::Holds};
 use crate::{
     api::{
-        Evaluation, ProblemEvent, SequenceExecution,
+        Approval, Evaluation, ProblemEvent, SequenceExecution, TaskResult,
         execution::{Pinned, PinnedJobConfig},
         problem::ProblemState,
     },
@@ -49,6 +49,9 @@ pub enum Error {
         what: String,
     },
 }
+
+/// A run reads so many TaskResults at most.
+const RESULTS_MAX: u32 = 500;
 
 /// Where facts about executions come from.
 #[derive(Clone)]
@@ -119,6 +122,12 @@ impl Reader {
         }
         if let Some(name) = &needs.evaluation {
             facts.evaluation = self.live::<Evaluation>(&namespace, name).await?;
+        }
+        if let Some(name) = &needs.approval {
+            facts.approval = self.live::<Approval>(&namespace, name).await?;
+        }
+        if needs.results {
+            facts.results = self.results(run).await?;
         }
         Ok(facts)
     }
@@ -236,6 +245,18 @@ impl Reader {
             };
             found.extend(job.map(|job| (name.clone(), job)));
         }
+        Ok(found)
+    }
+
+    /// What outside executors said of a run, in the order in which they said it.
+    async fn results(&self, run: &SequenceExecution) -> Result<Vec<TaskResult>, Error> {
+        let api = Api::<TaskResult>::namespaced(self.client.clone(), &run.namespace().unwrap_or_default());
+        let params = ListParams::default()
+            .fields(&format!("spec.execution={}", run.name_any()))
+            .limit(RESULTS_MAX);
+        let mut found = bounded("TaskResults", api.list(&params)).await?.items;
+        // Of one second's the beginning comes first.
+        found.sort_by_key(|r| (r.creation_timestamp().map(|t| t.0), r.spec.type_, r.name_any()));
         Ok(found)
     }
 

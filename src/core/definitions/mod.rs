@@ -9,5 +9,5 @@ mod snapshot;
 pub mod validate;
 pub mod verdict;
 
-pub use lookup::{Missing, indicators, job_configs, objective, remediation, sequence};
+pub use lookup::{Missing, followers, indicators, job_configs, objective, remediation, sequence};
 pub use snapshot::Snapshot;

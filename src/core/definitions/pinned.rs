@@ -36,6 +36,7 @@ pub fn run(run: &SequenceExecution, definitions: &Snapshot) -> Result<RunDefinit
     pinned.extend(remediation.as_ref().map(|r| pin("Remediation", Some(r.as_ref()))));
     Ok(RunDefinitions {
         sequence: sequence.into_owned(),
+        followers: super::followers(&shipyard.spec, &spec.stage, &spec.sequence),
         remediation: remediation.map(Arc::unwrap_or_clone),
         pinned,
     })

@@ -10,12 +10,10 @@ use crate::{
     core::{
         Invalid,
         definitions::{Snapshot, nearest::hint},
-        sequence::{EVALUATION, GET_ACTION},
+        sequence::{APPROVAL, EVALUATION, GET_ACTION},
     },
 };
 
-/// The task that asks a human.
-pub const APPROVAL: &str = "approval";
 const FIELDS: [&str; 6] = ["result", "message", "data", "score", "indicators", "takes"];
 const WORDS: [&str; 7] = [
     "pass",

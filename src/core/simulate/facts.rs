@@ -14,10 +14,10 @@ use crate::{
             lookup::{fits, triggered},
             pinned,
         },
-        jobs,
+        jobs, labels,
         queue::{Candidate, PlaceKey},
         sequence::{
-            self, Account, AttemptDefinitions, EVALUATION, Facts, GET_ACTION, History, Needs,
+            self, APPROVAL, Account, AttemptDefinitions, EVALUATION, Facts, GET_ACTION, History, Needs,
             asks_for_action, priority,
         },
     },
@@ -26,7 +26,7 @@ use crate::{
 /// The JobConfig that answers what nothing in the files answers. No object can have this name.
 pub(super) const ASSUMED: &str = "(assumed)";
 /// What the engine answers itself.
-const BUILT_IN: [&str; 2] = [GET_ACTION, EVALUATION];
+const BUILT_IN: [&str; 3] = [GET_ACTION, EVALUATION, APPROVAL];
 
 impl World<'_> {
     /// The facts for a look at this run, now.
@@ -34,7 +34,11 @@ impl World<'_> {
         let run = &self.runs[index].object;
         let needs = sequence::needs(run, self.now);
         let definitions = &self.definitions.snapshot;
-        let mut facts = Facts::default();
+        let mut facts = Facts {
+            followed: self.runs[index].followed,
+            newer: self.newer(index),
+            ..Facts::default()
+        };
         if needs.run {
             facts.run = Some(pinned::run(run, definitions));
         }
@@ -62,6 +66,8 @@ impl World<'_> {
             .evaluation
             .as_ref()
             .map(|judged| judged.at(self.now));
+        let asked = self.runs[index].question.as_ref();
+        facts.approval = asked.map(|question| question.at(self.now));
         self.ask_for_place(index, &needs, &mut facts);
         facts
     }
@@ -115,12 +121,31 @@ impl World<'_> {
         facts.grant = Some(self.arbiter.request(&place, &own, &others));
     }
 
+    /// A younger run of the same sequence in the same place, if this one has not begun.
+    fn newer(&self, index: usize) -> Option<String> {
+        let run = &self.runs[index].object;
+        if run.status.as_ref().is_some_and(|s| !s.attempts.is_empty()) {
+            return None;
+        }
+        let place = PlaceKey::of(run);
+        let rival = self.runs.iter().skip(index + 1).rfind(|other| {
+            let live = !other.object.status.as_ref().is_some_and(|s| s.done);
+            live && other.object.spec.sequence == run.spec.sequence && PlaceKey::of(&other.object) == place
+        });
+        rival?.object.metadata.name.clone()
+    }
+
     fn candidate(&self, run: &SequenceExecution) -> Candidate {
         let sequence = pinned_sequence(run)
             .or_else(|| Some(pinned::run(run, &self.definitions.snapshot).ok()?.sequence));
         Candidate {
             uid: run.metadata.uid.clone().unwrap_or_default(),
             name: run.metadata.name.clone().unwrap_or_default(),
+            heir: run
+                .metadata
+                .annotations
+                .iter()
+                .any(|a| a.contains_key(labels::INHERITS)),
             priority: sequence.as_ref().map_or(0, priority),
             created: run.metadata.creation_timestamp.as_ref().map_or(self.now, |t| t.0),
         }

@@ -6,6 +6,7 @@
 //! same report.
 
 mod answers;
+mod approve;
 pub mod case;
 mod changes;
 mod definitions;
@@ -19,7 +20,7 @@ mod trigger;
 mod verdict;
 mod world;
 
-pub use answers::{APPROVAL, Answer, Answers, Says};
+pub use answers::{Answer, Answers, Says};
 pub use definitions::{Definitions, Document, Mistake, is_ours};
 pub use report::{ExecutionReport, JobReport, Report, Step, TaskReport};
 pub use trigger::first;

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::{
-        Duration, Evaluation,
+        Duration, Evaluation, SequenceExecution,
         common::Time,
         execution::{JobStatus, TaskStatus},
     },
@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// How long a task takes whose answer does not say.
-const TAKES: Duration = Duration::from_secs(1);
+pub(super) const TAKES: Duration = Duration::from_secs(1);
 
 /// What one run of a task was answered.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ pub(super) struct Asked {
     pub(super) source: &'static str,
     pub(super) answer: Answer,
     /// Where the answer stands, for messages.
-    path: String,
+    pub(super) path: String,
     /// Whether nothing in the files answers the task, so that there is no Job.
     pub(super) assumed_job: bool,
 }
@@ -100,6 +100,20 @@ impl World<'_> {
                 Ok(())
             }
             Effect::CreateEvaluation(evaluation) => self.create_evaluation(index, evaluation),
+            Effect::CreateApproval(question) => {
+                self.put_question(index, question);
+                Ok(())
+            }
+            Effect::SettleApproval(settled) => {
+                self.settle_question(index, settled);
+                Ok(())
+            }
+            Effect::CreateExecution(run) => {
+                self.follow(index, run);
+                Ok(())
+            }
+            // Nobody outside says anything here: such tasks are assumed.
+            Effect::AdoptResult(_) => Ok(()),
         }
     }
 
@@ -186,6 +200,18 @@ impl World<'_> {
         self.tell(index, 0, "", format!("Job {name} is deleted"), vec![]);
     }
 
+    /// A run that this one's end triggers. It is created again until the engine knows that it is there.
+    fn follow(&mut self, index: usize, run: &SequenceExecution) {
+        self.runs[index].followed = true;
+        if !self
+            .runs
+            .iter()
+            .any(|r| r.object.metadata.name == run.metadata.name)
+        {
+            self.add(run.clone());
+        }
+    }
+
     fn create_evaluation(&mut self, index: usize, evaluation: &Evaluation) -> Result<(), Invalid> {
         let known = self.runs[index].evaluation.as_ref();
         if known.is_some_and(|j| j.evaluation.metadata.name == evaluation.metadata.name) {
@@ -236,14 +262,14 @@ impl World<'_> {
     }
 
     /// The attempt and index of the task that is under way.
-    fn current(&self, index: usize) -> Option<(i32, usize)> {
+    pub(super) fn current(&self, index: usize) -> Option<(i32, usize)> {
         let attempt = self.runs[index].object.status.as_ref()?.attempts.last()?;
         let under_way = |t: &TaskStatus| matches!(t.state.as_str(), "Running" | "Waiting" | "Starting");
         Some((attempt.number, attempt.tasks.iter().position(under_way)?))
     }
 
     /// What the task is answered in this attempt; the same for all of its Jobs.
-    fn ask(&mut self, index: usize, at: (i32, usize), task: &str, assumed_job: bool) -> Asked {
+    pub(super) fn ask(&mut self, index: usize, at: (i32, usize), task: &str, assumed_job: bool) -> Asked {
         if let Some(asked) = self.runs[index].asked.get(&at) {
             return asked.clone();
         }

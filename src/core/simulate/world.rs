@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    Answers, BEGINNING, Definitions, Report, Step, TaskReport, changes,
+    Answers, BEGINNING, Definitions, Report, Step, TaskReport,
+    approve::Question,
+    changes,
     play::{Asked, Judged, Played},
     report::ExecutionReport,
 };
@@ -25,6 +27,9 @@ use crate::{
 pub const EXECUTIONS_MAX: usize = 1_000;
 /// A simulation stops after so many steps of the engine.
 pub const STEPS_MAX: usize = 10_000;
+
+/// What the engine says when a chain of runs ends because it is too long.
+const CHAIN_TOO_LONG: &str = "ChainTooLong";
 
 /// Plays what this run, and every run that it triggers, would do. An error is a mistake in the answers that only shows
 /// now.
@@ -76,6 +81,10 @@ pub(super) struct Run {
     pub(super) next: Option<Timestamp>,
     pub(super) job: Option<Played>,
     pub(super) evaluation: Option<Judged>,
+    pub(super) question: Option<Question>,
+    /// Whether what its end triggers was created.
+    pub(super) followed: bool,
+    triggered_by: Option<String>,
     /// What each task was answered, by attempt and index.
     pub(super) asked: BTreeMap<(i32, usize), Asked>,
     pub(super) tasks: BTreeMap<(i32, usize), TaskReport>,
@@ -106,19 +115,23 @@ impl World<'_> {
             0 => name,
             n => format!("{name}#{}", n + 1),
         };
+        let triggered_by = self.triggered_by(&object);
+        let text = match &triggered_by {
+            Some(by) => format!("triggered by {by}"),
+            None => "begins".to_owned(),
+        };
         self.runs.push(Run {
             object,
             label,
             next: Some(self.now),
             job: None,
             evaluation: None,
+            question: None,
+            followed: false,
+            triggered_by,
             asked: BTreeMap::new(),
             tasks: BTreeMap::new(),
         });
-        let text = match triggered_by(&self.runs[number - 1].object) {
-            Some(by) => format!("triggered by {by}"),
-            None => "begins".to_owned(),
-        };
         self.tell(number - 1, 0, "", text, vec![]);
     }
 
@@ -141,14 +154,32 @@ impl World<'_> {
             self.look(index)?;
         }
         let waiting = self.runs.iter().find(|r| !r.done());
-        self.stopped = waiting.map(|r| {
+        let waits = waiting.map(|r| {
             let status = r.status();
             format!(
                 "{} waits for something that does not happen here: {}",
                 r.label, status.message
             )
         });
+        self.stopped = self.stopped.take().or(waits);
         Ok(())
+    }
+
+    /// What triggered a run, for people.
+    fn triggered_by(&self, run: &SequenceExecution) -> Option<String> {
+        let by = run.spec.triggered_by.as_ref()?;
+        let parent = self
+            .runs
+            .iter()
+            .find(|r| by.kind == "SequenceExecution" && r.object.metadata.name.as_ref() == Some(&by.name));
+        Some(match (parent, by.kind.as_str()) {
+            (Some(parent), _) => {
+                let spec = &parent.object.spec;
+                format!("{}.{}.finished", spec.stage, spec.sequence)
+            }
+            (None, "Event") => by.name.clone(),
+            (None, kind) => format!("{kind} {}", by.name),
+        })
     }
 
     /// Who is looked at next.
@@ -172,6 +203,9 @@ impl World<'_> {
         if !decision.wants_place {
             self.release(index);
         }
+        for note in decision.notes.iter().filter(|n| n.reason == CHAIN_TOO_LONG) {
+            self.stopped = Some(format!("stopped: {}", note.text));
+        }
         if decision.status.done {
             self.tell_end(index);
         }
@@ -182,6 +216,10 @@ impl World<'_> {
             run.evaluation
                 .as_ref()
                 .map(|e| e.ends_at)
+                .filter(|at| *at > self.now),
+            run.question
+                .as_ref()
+                .map(|q| q.ends_at)
                 .filter(|at| *at > self.now),
         ];
         run.next = events.into_iter().flatten().min();
@@ -351,16 +389,7 @@ fn execution(run: Run) -> ExecutionReport {
         message: status.message,
         created_at: run.object.metadata.creation_timestamp.as_ref().map(|t| t.0),
         finished_at: status.finished_at.map(|t| t.0),
-        triggered_by: triggered_by(&run.object),
+        triggered_by: run.triggered_by,
         tasks: run.tasks.into_values().collect(),
     }
-}
-
-/// What triggered a run, for people.
-fn triggered_by(run: &SequenceExecution) -> Option<String> {
-    let by = run.spec.triggered_by.as_ref()?;
-    Some(match by.kind.as_str() {
-        "Event" => by.name.clone(),
-        kind => format!("{kind} {}", by.name),
-    })
 }
