@@ -4,6 +4,7 @@
 //!
 //! - [`api`]: what users write and read; no logic.
 //! - [`core`]: every decision, pure: facts and `now` in, a decision out. No client, no clock, no async.
+//!   [`core::simulate`] is the engine without a cluster.
 //! - [`v1`]: readers of Keptn v1's files, strict; bytes in, bodies of our kinds out.
 //! - [`facts`]: reads, and the clock.
 //! - [`effects`]: writes; the one place that changes anything.

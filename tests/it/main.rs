@@ -19,4 +19,5 @@ mod house;
 mod import;
 mod playing;
 mod scenarios;
+mod simulate;
 mod virtual_time;
