@@ -281,3 +281,10 @@ pub fn goes_on(execution: &SequenceExecution) -> bool {
         .as_ref()
         .is_none_or(|c| c.desired == crate::api::execution::Desired::Run)
 }
+
+/// Whether the run waits for its place: new, or queued.
+pub fn waits(run: &SequenceExecution) -> bool {
+    run.status
+        .as_ref()
+        .is_none_or(|s| s.phase.is_empty() || s.phase == phases::QUEUED)
+}

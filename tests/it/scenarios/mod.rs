@@ -7,6 +7,7 @@ mod flow;
 mod delivery;
 mod healing;
 mod inputs;
+mod recorded;
 mod trouble;
 
 use std::{sync::Arc, time::Duration};
