@@ -2,6 +2,7 @@
 
 mod crds;
 mod files;
+mod import;
 mod rbac;
 mod run;
 pub mod task;
@@ -49,6 +50,8 @@ enum LogFormat {
 enum Command {
     /// Run the operator
     Run(run::Args),
+    /// Turn Keptn v1's files into objects, for kubectl apply
+    Import(import::Args),
     /// Show a run live, as a tree of attempts and tasks
     Watch(watch::Args),
     /// Answer get-action or evaluation inside a Job, in place of the operator
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
                 ExitCode::from(NOT_WELL)
             })
         }
+        Command::Import(args) => import::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Task(args) => on_tokio(task::run(args)),
         Command::Crds(args) => crds::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Rbac(args) => rbac::run(&args).map(|()| ExitCode::SUCCESS),

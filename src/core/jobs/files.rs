@@ -109,8 +109,11 @@ pub(super) fn check_sources(sources: &[Source]) -> Vec<Invalid> {
     wrong
 }
 
-/// What is wrong with a file of a task, as far as the sources tell without the keys of directories.
-pub(super) fn check_file(file: &str, sources: &[Source]) -> Result<(), String> {
+/// Whether the sources have a file of a task, as far as they tell without the keys of directories.
+///
+/// # Errors
+/// What is wrong with the file, and the nearest known one.
+pub fn check_file(file: &str, sources: &[Source]) -> Result<(), String> {
     let wanted = normalised(file)?;
     let roots: Vec<String> = sources
         .iter()
@@ -138,7 +141,10 @@ pub(super) fn is_object_name(name: &str) -> bool {
 }
 
 /// A path under `/keptn` without the slashes at its ends; empty for all of it.
-fn normalised(path: &str) -> Result<String, String> {
+///
+/// # Errors
+/// Why it is no such path, and the remedy.
+pub fn normalised(path: &str) -> Result<String, String> {
     let inner = path.strip_prefix('/').unwrap_or(path);
     let inner = inner.strip_suffix('/').unwrap_or(inner);
     if inner.is_empty() {

@@ -4,7 +4,7 @@ pub mod build;
 #[cfg(test)]
 mod build_tests;
 mod env;
-mod files;
+pub mod files;
 pub mod matching;
 pub mod observe;
 #[cfg(test)]
