@@ -16,6 +16,7 @@ mod crash;
 mod faults;
 mod generated;
 mod house;
+mod import;
 mod playing;
 mod scenarios;
 mod virtual_time;

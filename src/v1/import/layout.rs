@@ -65,17 +65,18 @@ pub(super) fn place(kind: Kind, path: &str, flags: &Scope) -> Placed {
         };
     }
     let mut scope = flags.clone();
-    let mut open = [&mut scope.stage, &mut scope.service]
-        .into_iter()
-        .filter(|part| part.is_none());
     for directory in directories {
-        let Some(part) = open.next() else {
+        // The flags say the first of these; directories say the others, in this order.
+        let Some(open) = [&mut scope.stage, &mut scope.service]
+            .into_iter()
+            .find(|part| part.is_none())
+        else {
             return Placed::Nowhere(format!(
                 "lies deeper than {}; move it there, or name its stage and service with --stage and --service",
                 deepest(flags)
             ));
         };
-        *part = Some(directory.to_owned());
+        *open = Some(directory.to_owned());
     }
     Placed::At { kind, scope, base }
 }

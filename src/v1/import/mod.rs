@@ -144,7 +144,7 @@ pub fn plan(trees: &[Tree], flags: &Scope, namespace: Option<&str>) -> Plan {
         flags,
         namespace,
         plan: Plan::default(),
-        sources_of: BTreeMap::new(),
+        told: BTreeSet::new(),
         stages: None,
         read: Vec::new(),
     };
@@ -169,8 +169,8 @@ struct Import<'a> {
     flags: &'a Scope,
     namespace: Option<&'a str>,
     plan: Plan,
-    /// The files that became part of a ConfigMap, by the file's shown name.
-    sources_of: BTreeMap<String, String>,
+    /// The files, as they are shown, of which is said what became of them.
+    told: BTreeSet<String>,
     /// The shipyard's stages.
     stages: Option<Vec<String>>,
     read: Vec<Read>,
@@ -199,7 +199,7 @@ impl Import<'_> {
             match placed {
                 Placed::At { kind, scope, base } => self.file(tree, found, &file, kind, &scope, &base),
                 Placed::Nowhere(why) => {
-                    self.sources_of.entry(file.clone()).or_default();
+                    self.told.insert(file.clone());
                     self.plan.skipped.push(format!("{file}: {why}"));
                 }
             }
@@ -207,7 +207,7 @@ impl Import<'_> {
     }
 
     fn file(&mut self, tree: &Tree, found: &Found, file: &str, kind: Kind, scope: &Scope, base: &str) {
-        self.sources_of.entry(file.to_owned()).or_default();
+        self.told.insert(file.to_owned());
         let wrong: Vec<Error> = bad_names(scope)
             .map(|error| place_error(file, &error.to_string()))
             .collect();
@@ -257,7 +257,7 @@ impl Import<'_> {
                 let found = sources::find(file, &mut spec, base, tree)?;
                 self.plan.warnings.extend(found.warnings);
                 for path in found.used {
-                    self.sources_of.entry(tree.shown(&path)).or_default();
+                    self.told.insert(tree.shown(&path));
                 }
                 for (name, config_map) in found.config_maps {
                     self.plan.read.push(format!(
@@ -307,19 +307,12 @@ impl Import<'_> {
     }
 
     fn finish(&mut self, trees: &[Tree]) {
-        for tree in trees {
-            let unused = tree.files.iter().map(|found| tree.shown(&found.path));
-            let unused = unused.filter(|file| !self.sources_of.contains_key(file));
-            let unused: Vec<String> = unused.collect();
-            let named: BTreeSet<&str> = if tree.named {
-                BTreeSet::from([tree.name.as_str()])
-            } else {
-                BTreeSet::new()
-            };
-            let left = unused.into_iter().filter(|file| !named.contains(file.as_str()));
+        for tree in trees.iter().filter(|tree| !tree.named) {
+            let files = tree.files.iter().map(|found| tree.shown(&found.path));
+            let untold = files.filter(|file| !self.told.contains(file));
             self.plan
                 .skipped
-                .extend(left.map(|file| format!("{file}: no task asks for it")));
+                .extend(untold.map(|file| format!("{file}: no task asks for it")));
         }
         if self.read.is_empty() && self.plan.errors.is_empty() {
             let names: Vec<&str> = trees.iter().map(|tree| tree.name.as_str()).collect();
@@ -327,12 +320,32 @@ impl Import<'_> {
                            slo.yaml, prometheus/sli.yaml; name the directory that has them";
             self.plan.errors.push(place_error(&names.join(", "), problem));
         }
+        self.collect();
+        for definition in &mut self.plan.definitions {
+            if let Some(namespace) = self.namespace {
+                definition.set_namespace(namespace);
+            }
+            let length = serde_json::to_string(definition).map_or(0, |json| json.len());
+            if length > ANNOTATIONS_MAX {
+                let (kind, name) = definition.id();
+                self.plan.warnings.push(format!(
+                    "{kind} {name} has {length} bytes: too many for `kubectl apply`, so add --server-side"
+                ));
+            }
+        }
+        // A project before what belongs to it, files before the Jobs that need them.
+        self.plan.definitions.sort_by_key(|d| (order(d), d.id()));
+    }
+
+    /// Adds what was read to the plan.
+    fn collect(&mut self) {
         for read in std::mem::take(&mut self.read) {
             let (kind, name) = read.definition.id();
             self.plan
                 .read
                 .push(format!("{}: {kind} {name}, of {}", read.file, of(&read.scope)));
             let mut definition = read.definition;
+            // Which namespace is the Job's own, its JobConfig has to say.
             if let Some(namespace) = self.namespace {
                 definition.set_namespace(namespace);
             }
@@ -344,21 +357,6 @@ impl Import<'_> {
             }
             self.plan.definitions.push(definition);
         }
-        for definition in &mut self.plan.definitions {
-            if let (Definition::ConfigMap(_), Some(namespace)) = (&*definition, self.namespace) {
-                definition.set_namespace(namespace);
-            }
-            let length = serde_json::to_string(definition).map_or(0, |json| json.len());
-            if length > ANNOTATIONS_MAX {
-                let (kind, name) = definition.id();
-                let warning = format!(
-                    "{kind} {name} has {length} bytes: too many for `kubectl apply`, so add --server-side"
-                );
-                self.plan.warnings.push(warning);
-            }
-        }
-        // A project before what belongs to it, files before the Jobs that need them.
-        self.plan.definitions.sort_by_key(|d| (order(d), d.id()));
     }
 }
 
