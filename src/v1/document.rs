@@ -32,7 +32,7 @@ pub(super) fn read(file: &str, bytes: &[u8], wanted: &str) -> Result<Document, V
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
-        let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+        let line = before.split(|b| *b == b'\n').count();
         vec![Error::NotUtf8 { file: owned(), line }]
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -242,7 +242,7 @@ mod tests {
         let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
         for n in 1..12 {
             let before = vec![format!("*a{}", n - 1); 9].join(", ");
-            bomb += &format!("a{n}: &a{n} [{before}]\n");
+            bomb.push_str(&["a", &n.to_string(), ": &a", &n.to_string(), " [", &before, "]\n"].concat());
         }
         let errors = read("f", bomb.as_bytes(), "x").unwrap_err();
         assert!(errors[0].to_string().contains("repetition limit"), "{errors:?}");
