@@ -21,7 +21,7 @@ use crate::api::{
     common::{Time, set_condition},
 };
 
-pub use run::{FIRST, context, image_of};
+pub use run::{FIRST, context, first, image_of};
 
 /// The phases of a Delivery.
 pub mod phase {

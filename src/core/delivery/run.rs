@@ -41,7 +41,7 @@ pub(super) fn first_name(delivery: &Delivery) -> String {
 
 /// The first run of the Delivery's generation, in this stage. It is not owned by the Delivery: who deletes that does not
 /// mean to delete the history.
-pub(super) fn first(delivery: &Delivery, stage: &str) -> SequenceExecution {
+pub fn first(delivery: &Delivery, stage: &str) -> SequenceExecution {
     let spec = &delivery.spec;
     let own = delivery.metadata.name.clone().unwrap_or_default();
     let mut run = SequenceExecution::new(

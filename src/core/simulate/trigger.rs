@@ -2,18 +2,18 @@
 
 use jiff::Timestamp;
 use kube::api::ObjectMeta;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{BEGINNING, Definitions, definitions::read, shape::short};
 use crate::{
     api::{
         Delivery, ProblemEvent, SequenceExecution, SequenceExecutionSpec,
-        common::{Object, SourceRef, Time},
+        common::{SourceRef, Time},
     },
     core::{
         Invalid,
         definitions::{nearest::hint, pinned},
-        names,
+        delivery, names,
         remediation::problem,
     },
 };
@@ -153,7 +153,7 @@ fn from_object(event: &Value, definitions: &Definitions) -> Result<SequenceExecu
             run.status = None;
             Ok(run)
         }
-        "Delivery" => delivery(read::<Delivery>(event)?.as_ref().clone(), definitions),
+        "Delivery" => Ok(delivery(read::<Delivery>(event)?.as_ref().clone(), definitions)),
         other => {
             let message = format!("{other:?} triggers no run{}", hint(other, KINDS));
             Err(vec![Invalid::new("kind", message)])
@@ -162,46 +162,22 @@ fn from_object(event: &Value, definitions: &Definitions) -> Result<SequenceExecu
 }
 
 /// The first run of a delivery.
-fn delivery(mut delivery: Delivery, definitions: &Definitions) -> Result<SequenceExecution, Vec<Invalid>> {
+fn delivery(mut delivery: Delivery, definitions: &Definitions) -> SequenceExecution {
     settle(&mut delivery.metadata);
     let spec = &delivery.spec;
     let mut yards = definitions.snapshot.shipyards.iter();
     let of = yards.find(|s| s.metadata.name.as_ref() == Some(&spec.project));
-    let stage = spec
+    let begin = of.and_then(|yard| yard.spec.stages.first());
+    let begin = spec
         .stage
         .clone()
-        .or_else(|| Some(of?.spec.stages.first()?.name.clone()));
-    let mut values = spec.values.clone().unwrap_or_default();
-    if let Some(image) = &spec.image {
-        values.insert("image".to_owned(), json!(image));
-    }
-    let data = Object::from_iter([("configurationChange".to_owned(), json!({ "values": values }))]);
-    let name = delivery.metadata.name.clone().unwrap_or_default();
-    let uid = delivery.metadata.uid.clone().unwrap_or_default();
-    let mut run = SequenceExecution::new(
-        &names::execution_name(&name, &uid, 1),
-        SequenceExecutionSpec {
-            project: spec.project.clone(),
-            // A project that is not known is told by whoever looks it up.
-            stage: stage.unwrap_or_else(|| "x".to_owned()),
-            service: spec.service.clone(),
-            sequence: spec.sequence.clone().unwrap_or_else(|| "delivery".to_owned()),
-            triggered_by: Some(SourceRef {
-                kind: "Delivery".to_owned(),
-                name,
-                uid: Some(uid),
-            }),
-            labels: spec.labels.clone(),
-            data: Some(data),
-            requested_by: spec.requested_by.clone(),
-            ..SequenceExecutionSpec::default()
-        },
-    );
-    run.metadata.namespace.clone_from(&delivery.metadata.namespace);
+        .or_else(|| begin.map(|stage| stage.name.clone()));
+    // A project that is not known has no first stage; whoever looks it up says so.
+    let mut run = delivery::first(&delivery, &begin.unwrap_or_else(|| "first".to_owned()));
     run.metadata
         .creation_timestamp
         .clone_from(&delivery.metadata.creation_timestamp);
-    Ok(run)
+    run
 }
 
 /// What the API server would fill in.
