@@ -22,10 +22,6 @@ pub const PROJECT: &str = "coxswain.dev/project";
 pub const STAGE: &str = "coxswain.dev/stage";
 /// Label: the service.
 pub const SERVICE: &str = "coxswain.dev/service";
-/// Label: the flow; everything that one trigger spawned has the same.
-pub const CONTEXT: &str = "coxswain.dev/context";
-/// Label: the Delivery that started the flow.
-pub const DELIVERY: &str = "coxswain.dev/delivery";
 /// Annotation of a Delivery that is held because it may have been restored: its own uid lets it start.
 pub const CONFIRM: &str = "coxswain.dev/confirm";
 /// Label: what Velero sets on everything that it restores.
