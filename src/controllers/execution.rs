@@ -229,10 +229,10 @@ impl Executions {
         if !needs.place || !wants {
             return;
         }
-        let place = place_of(run);
+        let place = PlaceKey::of(run);
         let others: Vec<Candidate> = self
             .runs()
-            .filter(|other| place_of(other) == place && waits(other))
+            .filter(|other| PlaceKey::of(other) == place && sequence::waits(other))
             .map(|other| self.candidate(&other))
             .collect();
         let grant = self.arbiter().request(&place, &self.candidate(run), &others);
@@ -245,9 +245,9 @@ impl Executions {
         if run.status.as_ref().is_some_and(|s| !s.attempts.is_empty()) {
             return None;
         }
-        let place = place_of(run);
+        let place = PlaceKey::of(run);
         let rivals = self.runs().filter(|other| {
-            other.spec.sequence == run.spec.sequence && place_of(other) == place && age(other) > age(run)
+            other.spec.sequence == run.spec.sequence && PlaceKey::of(other) == place && age(other) > age(run)
         });
         rivals
             .max_by_key(|other| age(other))
@@ -256,10 +256,10 @@ impl Executions {
 
     /// A run has come: those that wait for its place may have to give way to it.
     fn announce(&self, run: &SequenceExecution) {
-        let place = place_of(run);
+        let place = PlaceKey::of(run);
         let others = self
             .runs()
-            .filter(|o| o.uid() != run.uid() && place_of(o) == place && waits(o));
+            .filter(|o| o.uid() != run.uid() && PlaceKey::of(o) == place && sequence::waits(o));
         for other in others.filter(|o| o.spec.sequence == run.spec.sequence) {
             let namespace = other.namespace().unwrap_or_default();
             self.wake
@@ -314,6 +314,14 @@ impl Executions {
                     match self.context.effects.write_status(settled.as_ref()).await {
                         Err(error) if error.is_conflict() || error.is_not_found() => return Ok(false),
                         written => drop(written?),
+                    }
+                }
+                Effect::AdoptResult(result) => {
+                    match self.context.effects.write_metadata(result.as_ref()).await {
+                        Err(error) if !error.is_conflict() && !error.is_not_found() => {
+                            return Err(error.into());
+                        }
+                        _ => {}
                     }
                 }
                 _ => {}
@@ -371,15 +379,7 @@ impl Executions {
                         Err(error) => Some((question.name_any(), error)),
                     }
                 }
-                Effect::AdoptResult(result) => {
-                    match self.context.effects.write_metadata(result.as_ref()).await {
-                        Err(error) if !error.is_conflict() && !error.is_not_found() => {
-                            return Err(error.into());
-                        }
-                        _ => None,
-                    }
-                }
-                Effect::DeleteJob { .. } | Effect::SettleApproval(_) => None,
+                Effect::DeleteJob { .. } | Effect::SettleApproval(_) | Effect::AdoptResult(_) => None,
             };
             if let Some((name, error)) = refused {
                 match error.refusal() {
@@ -468,13 +468,13 @@ impl Executions {
     }
 
     fn release(&self, run: &SequenceExecution) {
-        let place = place_of(run);
+        let place = PlaceKey::of(run);
         if !self.arbiter().release(&place, &run.uid().unwrap_or_default()) {
             return;
         }
         for other in self
             .runs()
-            .filter(|o| place_of(o) == place && o.uid() != run.uid() && waits(o))
+            .filter(|o| PlaceKey::of(o) == place && o.uid() != run.uid() && sequence::waits(o))
         {
             let namespace = other.namespace().unwrap_or_default();
             self.wake
@@ -494,7 +494,7 @@ impl Executions {
                 .is_some_and(|s| s.place.as_deref() == Some("Held"))
         };
         for run in self.runs().filter(holds) {
-            arbiter.restore(place_of(&run), self.candidate(&run));
+            arbiter.restore(PlaceKey::of(&run), self.candidate(&run));
         }
         drop(arbiter);
         self.listed.send_replace(true);
@@ -540,20 +540,4 @@ fn known_uid(run: &SequenceExecution, job: &Job) -> Option<String> {
         .find(|j| j.name == name)?
         .uid
         .clone()
-}
-
-fn place_of(run: &SequenceExecution) -> PlaceKey {
-    PlaceKey {
-        namespace: run.namespace().unwrap_or_default(),
-        project: run.spec.project.clone(),
-        stage: run.spec.stage.clone(),
-        service: run.spec.service.clone(),
-    }
-}
-
-/// Whether the run waits for its place: new, or queued.
-fn waits(run: &SequenceExecution) -> bool {
-    run.status
-        .as_ref()
-        .is_none_or(|s| s.phase.is_empty() || s.phase == sequence::phases::QUEUED)
 }

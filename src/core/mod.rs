@@ -17,6 +17,7 @@ pub mod queue;
 pub mod remediation;
 pub mod selector;
 pub mod sequence;
+pub mod simulate;
 
 pub use invalid::Invalid;
 pub use note::Note;

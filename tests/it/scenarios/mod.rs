@@ -3,9 +3,11 @@
 mod brakes;
 mod by_hand;
 mod by_job;
+mod flow;
 mod delivery;
 mod healing;
 mod inputs;
+mod recorded;
 mod trouble;
 
 use std::{sync::Arc, time::Duration};
