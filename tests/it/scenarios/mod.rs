@@ -3,8 +3,8 @@
 mod brakes;
 mod by_hand;
 mod by_job;
-mod flow;
 mod delivery;
+mod flow;
 mod healing;
 mod inputs;
 mod recorded;
