@@ -139,7 +139,7 @@ fn refuse_to_overwrite(directory: &Path, objects: &[File]) -> anyhow::Result<()>
 
 /// The files of a directory, or the one file. Links are not followed, and hidden files not read: a checkout's `.git` is
 /// no part of a project.
-pub(super) fn tree(path: &Path, skipped: &mut Vec<String>) -> anyhow::Result<Tree> {
+fn tree(path: &Path, skipped: &mut Vec<String>) -> anyhow::Result<Tree> {
     let name = path.display().to_string();
     let cannot_read = || format!("could not read {name}");
     if !fs::metadata(path).with_context(cannot_read)?.is_dir() {

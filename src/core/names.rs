@@ -176,6 +176,44 @@ pub fn retry_name(execution_name: &str, execution_uid: &str, id: &str) -> String
     format!("{}-{hash}", label_part(execution_name, 40))
 }
 
+/// The name of an imported definition: `<project>-<stage>-<service>`, as far as its scope goes, at most 52 characters.
+/// Where the dashes don't tell which part is what, or the name would be longer, a hash of the scope ends it: so that two
+/// scopes never get one name.
+pub fn definition_name(scope: &Scope) -> String {
+    let parts = scope_parts(scope);
+    let plain = parts.join("-");
+    let no_dashes = |parts: &[&str]| parts.iter().all(|part| !part.contains('-'));
+    let told_apart = match (&scope.stage, &scope.service) {
+        (_, None) => no_dashes(&parts),
+        (None, Some(_)) => false,
+        (Some(_), Some(_)) => no_dashes(&parts[..2]),
+    };
+    if told_apart && plain.len() <= EXECUTION_MAX {
+        return plain;
+    }
+    format!("{}-{}", label_part(&plain, 41), scope_hash(scope, ""))
+}
+
+/// The name of the ConfigMap with an imported directory's files: `<scope>-<directory>-<hash>`, at most 52 characters.
+pub fn files_name(scope: &Scope, directory: &str) -> String {
+    let of = scope_parts(scope).pop().unwrap_or_default();
+    let readable = format!("{}-{directory}", label_part(of, 20));
+    format!("{}-{}", label_part(&readable, 41), scope_hash(scope, directory))
+}
+
+fn scope_parts(scope: &Scope) -> Vec<&str> {
+    [Some(&scope.project), scope.stage.as_ref(), scope.service.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect()
+}
+
+fn scope_hash(scope: &Scope, more: &str) -> String {
+    let part = |part: &Option<String>| part.clone().unwrap_or_default();
+    hash(&[&scope.project, &part(&scope.stage), &part(&scope.service), more])
+}
+
 /// Whether this is a DNS label: 1 to 63 of `a-z`, `0-9` and `-`, with `-` neither first nor last.
 pub fn is_dns_label(name: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
