@@ -3,7 +3,11 @@
 use std::rc::Rc;
 
 use coxswain::{
-    api::{Delivery, DeliveryStatus, SequenceExecution, condition_is},
+    api::{
+        Approval, Delivery, DeliveryStatus, SequenceExecution,
+        approval::{Answer, Choice},
+        condition_is,
+    },
     testing::{Scenario, World},
 };
 use futures::FutureExt;
@@ -13,6 +17,27 @@ use super::*;
 
 /// One stage whose cart is deployed and tested.
 const ONE_STAGE: &str = include_str!("delivery.yaml");
+
+/// Two stages; somebody has to agree before the second, and what fails there is rolled back.
+const TWO_STAGES: &str = "
+apiVersion: coxswain.dev/v1alpha1
+kind: Shipyard
+metadata: {name: shop}
+spec:
+  stages:
+    - name: staging
+      sequences:
+        - name: delivery
+          tasks: [{name: deployment}]
+    - name: production
+      sequences:
+        - name: delivery
+          triggeredOn: [{event: staging.delivery.finished}]
+          tasks: [{name: approval, properties: {pass: manual}}, {name: deployment}, {name: je-test}]
+        - name: rollback
+          triggeredOn: [{event: production.delivery.finished, selector: {match: {result: fail}}}]
+          tasks: [{name: deployment}]
+";
 
 fn delivery(image: &str) -> String {
     format!(
@@ -64,7 +89,12 @@ fn image(job: &Job) -> Option<String> {
 }
 
 fn open(world: &World) -> Operator {
+    open_with(world, ONE_STAGE)
+}
+
+fn open_with(world: &World, shipyard: &str) -> Operator {
     world.apply(ONE_STAGE);
+    world.apply(shipyard);
     plays(world);
     start(world, "operator")
 }
@@ -160,7 +190,6 @@ fn who_deletes_a_delivery_keeps_its_history_and_is_asked_when_it_comes_back() {
         let _operator = open(&world);
         world.apply(&delivery("cart:1"));
         reaches(&world, "Delivered").await;
-        eprintln!("{}", world.describe());
         world.server.delete::<Delivery>("demo", "cart");
         world.sleep(mins(5)).await;
         assert_eq!(world.list::<SequenceExecution>().len(), 1);
@@ -172,13 +201,13 @@ fn who_deletes_a_delivery_keeps_its_history_and_is_asked_when_it_comes_back() {
             status.message
         );
         world.sleep(hours(24)).await;
-        assert_eq!(deployed(&world).len(), 1);
+        assert_eq!(world.list::<SequenceExecution>().len(), 1);
         world.edit::<Delivery>("cart", |d| {
             let uid = d.metadata.uid.clone().unwrap();
             d.metadata.annotations = Some([("coxswain.dev/confirm".to_owned(), uid)].into());
         });
         reaches(&world, "Delivered").await;
-        assert_eq!(deployed(&world).len(), 2);
+        assert_eq!(world.list::<SequenceExecution>().len(), 2);
     });
 }
 
@@ -225,6 +254,100 @@ fn a_namespace_that_is_held_holds_deliveries() {
     });
 }
 
+/// Somebody agrees to whatever is asked.
+async fn approve(world: &World) {
+    let asked = |w: &World| {
+        let open = |a: &Approval| a.spec.answers.is_empty() && a.status.is_some();
+        w.list::<Approval>().into_iter().find(open).map(|a| a.name_any())
+    };
+    world
+        .wait_until("somebody is asked", hours(1), |w| asked(w).is_some())
+        .await;
+    world.edit::<Approval>(&asked(world).unwrap(), |a| {
+        a.spec.answers.push(Answer {
+            by: "bob".to_owned(),
+            choice: Choice::Approve,
+            reason: None,
+        });
+    });
+}
+
+/// Each stage and the image that is there.
+fn where_is_what(status: &DeliveryStatus) -> Vec<(&str, Option<&str>)> {
+    let stages = status.stages.iter();
+    stages.map(|s| (s.stage.as_str(), s.image.as_deref())).collect()
+}
+
+#[test]
+fn a_version_goes_through_the_stages_and_somebody_agrees() {
+    World::run(async |world: World| {
+        let _operator = open_with(&world, TWO_STAGES);
+        world.apply(&delivery("cart:1"));
+        let status = reaches(&world, "Waiting").await;
+        assert_eq!(
+            (status.stage.as_str(), where_is_what(&status)),
+            (
+                "production",
+                vec![("staging", Some("cart:1")), ("production", None)]
+            )
+        );
+        assert!(status.message.contains("Approval"), "{}", status.message);
+        assert!(condition_is(&status.conditions, "Reconciling", "True"));
+        approve(&world).await;
+        let status = reaches(&world, "Delivered").await;
+        assert_eq!(status.message, "cart:1 is in staging, production");
+
+        world.edit::<Delivery>("cart", |d| {
+            d.spec.image = Some("cart:bad".to_owned());
+            d.spec.labels = [("note".to_owned(), "cart:bad".to_owned())].into();
+        });
+        reaches(&world, "Waiting").await;
+        approve(&world).await;
+        let status = reaches(&world, "Failed").await;
+        assert_eq!(
+            where_is_what(&status),
+            [("staging", Some("cart:bad")), ("production", Some("cart:1"))]
+        );
+        assert_eq!(status.stages[1].phase, "Failed");
+        let rolled_back = |r: &SequenceExecution| {
+            r.spec.sequence == "rollback" && r.status.as_ref().is_some_and(|s| s.phase == "Succeeded")
+        };
+        assert!(world.list::<SequenceExecution>().iter().any(rolled_back));
+        assert!(condition_is(&status.conditions, "Ready", "True"));
+        assert!(condition_is(&status.conditions, "Succeeded", "False"));
+    });
+}
+
+#[test]
+fn a_newer_version_starts_while_the_older_waits_for_somebody() {
+    World::run(async |world: World| {
+        let _operator = open_with(&world, TWO_STAGES);
+        world.apply(&delivery("cart:1"));
+        reaches(&world, "Waiting").await;
+        world.apply(&delivery("cart:2"));
+        let both = |w: &World| w.list::<Approval>().len() == 2;
+        world.wait_until("both ask", hours(1), both).await;
+        assert_eq!(now(&world).earlier.len(), 1);
+        approve(&world).await;
+        approve(&world).await;
+        let over = |w: &World| now(w).phase == "Delivered" && now(w).earlier.is_empty();
+        world.wait_until("both are over", hours(1), over).await;
+        let status = now(&world);
+        let mut ended: Vec<_> = world
+            .list::<SequenceExecution>()
+            .into_iter()
+            .filter(|r| r.spec.stage == "production")
+            .collect();
+        ended.sort_by_key(|r| r.status.as_ref().and_then(|s| s.finished_at.clone()).map(|t| t.0));
+        let last = coxswain::core::delivery::image_of(ended.last().unwrap());
+        assert_eq!(
+            status.stages[1].image, last,
+            "what was brought there last is there"
+        );
+        assert_eq!(ended.len(), 2);
+    });
+}
+
 /// What must not depend on crashes.
 #[derive(Debug, Eq, PartialEq)]
 struct Outcome {
@@ -268,6 +391,7 @@ fn outcome(world: &World) -> Outcome {
 fn telling(definitions: &'static str, away: Duration) -> Scenario<Outcome> {
     Scenario {
         setup: Rc::new(move |world: &World| {
+            world.apply(ONE_STAGE);
             world.apply(definitions);
             plays(world);
             world.apply(&delivery("cart:1"));
@@ -300,6 +424,23 @@ fn survives_everywhere(story: &Scenario<Outcome>, at_least: usize) {
     });
     assert!(differences.is_empty(), "{}", differences.join("\n"));
     assert!(tellings >= at_least, "{tellings}");
+}
+
+#[test]
+fn a_delivery_through_two_stages_survives_a_crash_at_every_write() {
+    const AUTOMATIC: &str = "
+apiVersion: coxswain.dev/v1alpha1
+kind: Shipyard
+metadata: {name: shop}
+spec:
+  stages:
+    - name: staging
+      sequences: [{name: delivery, tasks: [{name: deployment}]}]
+    - name: production
+      sequences:
+        - {name: delivery, triggeredOn: [{event: staging.delivery.finished}], tasks: [{name: deployment}]}
+";
+    survives_everywhere(&telling(AUTOMATIC, secs(3)), 40);
 }
 
 /// No version is delivered twice, and none is forgotten.
