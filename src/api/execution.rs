@@ -12,7 +12,7 @@ use super::{
     evaluation::{IndicatorQuery, Window},
     jobconfig::{JobAction, Source},
     remediation::{Action, Budget, Mode, OnActionFailure},
-    shipyard::Sequence,
+    shipyard::{Sequence, Trigger},
     slo::SloBody,
 };
 
@@ -52,7 +52,8 @@ use super::{
 #[x_kube(
     validation = Rule::new("self.project == oldSelf.project && self.stage == oldSelf.stage && self.service == oldSelf.service && self.sequence == oldSelf.sequence && has(self.context) == has(oldSelf.context) && (!has(self.context) || self.context == oldSelf.context) && has(self.triggeredBy) == has(oldSelf.triggeredBy) && (!has(self.triggeredBy) || self.triggeredBy == oldSelf.triggeredBy) && has(self.labels) == has(oldSelf.labels) && (!has(self.labels) || self.labels == oldSelf.labels) && has(self.data) == has(oldSelf.data) && (!has(self.data) || self.data == oldSelf.data) && has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy) && has(self.depth) == has(oldSelf.depth) && (!has(self.depth) || self.depth == oldSelf.depth) && has(self.retryOf) == has(oldSelf.retryOf) && (!has(self.retryOf) || self.retryOf == oldSelf.retryOf)").message("spec is immutable but for spec.control: create another SequenceExecution"),
     validation = Rule::new("!has(oldSelf.control) || oldSelf.control.desired != 'Abort' || (has(self.control) && self.control.desired == 'Abort')").message("an abort can't be taken back: create another SequenceExecution"),
-    validation = Rule::new("!has(oldSelf.control) || !has(oldSelf.control.skip) || (has(self.control) && has(self.control.skip) && oldSelf.control.skip.all(a, self.control.skip.exists(b, b == a)))").message("an entry of spec.control.skip is never changed or removed")
+    validation = Rule::new("!has(oldSelf.control) || !has(oldSelf.control.skip) || (has(self.control) && has(self.control.skip) && oldSelf.control.skip.all(a, self.control.skip.exists(b, b == a)))").message("an entry of spec.control.skip is never changed or removed"),
+    validation = Rule::new("!has(self.control) || self.control.desired != 'Abort' || !has(self.control.skip) || (has(oldSelf.control) && has(oldSelf.control.skip) && self.control.skip.size() == oldSelf.control.skip.size())").message("spec.control: a run that is aborted skips nothing; leave one of them out")
 )]
 pub struct SequenceExecutionSpec {
     /// The project: a Shipyard of this namespace.
@@ -78,7 +79,10 @@ pub struct SequenceExecutionSpec {
     pub sequence: String,
     /// The flow that this run is part of; v1's shkeptncontext. Default: the run's own uid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
+    #[schemars(
+        length(max = 63),
+        regex(pattern = r"^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$")
+    )]
     pub context: Option<String>,
     /// What started it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,7 +155,7 @@ pub enum RetryFrom {
 #[serde(rename_all = "camelCase")]
 pub struct Skip {
     /// The attempt, from 1.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1000))]
     pub attempt: i32,
     /// The task's name; of several of one name all that have not ended.
     #[schemars(length(min = 1, max = 63))]
@@ -178,6 +182,10 @@ pub struct RetryOf {
     #[serde(default)]
     #[schemars(range(min = 0, max = 63))]
     pub task: i32,
+    /// That task's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub task_name: Option<String>,
 }
 
 /// Run, pause or abort.
@@ -327,6 +335,9 @@ pub struct Plan {
     /// The sequence, pinned at the run's start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<Sequence>,
+    /// The rules of other sequences on this sequence's end, pinned at the run's start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub followers: Vec<Follower>,
     /// The remediation, pinned at the run's start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remediation: Option<PinnedRemediation>,
@@ -336,6 +347,24 @@ pub struct Plan {
     /// The objective and indicators, pinned at the attempt's start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<PinnedGate>,
+}
+
+/// A rule of another sequence on this one's end.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Follower {
+    /// That sequence's stage.
+    pub stage: String,
+    /// That sequence.
+    pub sequence: String,
+    /// The rule.
+    pub rule: Trigger,
+}
+
+impl std::fmt::Display for Follower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.stage, self.sequence)
+    }
 }
 
 /// One object that a run was started with.
@@ -488,16 +517,27 @@ pub struct TaskStatus {
     /// Its evaluation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<EvaluationTask>,
-    /// The question that it put to a human: the Approval's name.
+    /// The question that it put to a human.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval: Option<String>,
+    pub approval: Option<ApprovalTask>,
     /// What outside executors said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub executors: Vec<ExecutorStatus>,
 }
 
-/// What one outside executor said of a task.
+/// The question of a task.
 #[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalTask {
+    /// The Approval's name.
+    pub name: String,
+    /// Its uid, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+}
+
+/// What one outside executor said of a task.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecutorStatus {
     /// Who.
@@ -517,6 +557,10 @@ pub struct ExecutorStatus {
     /// One line for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// What it adds to the payload, until the task ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub data: Option<Object>,
 }
 
 /// One Job of a task.

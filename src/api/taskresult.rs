@@ -17,6 +17,7 @@ use super::common::{Object, any_object};
     shortname = "tr",
     category = "coxswain",
     derive = "PartialEq",
+    selectable = ".spec.execution",
     doc = "What an outside executor says of a task: that it began, or how it ended.",
     printcolumn(name = "Execution", type_ = "string", json_path = ".spec.execution"),
     printcolumn(name = "Task", type_ = "string", json_path = ".spec.task"),
@@ -39,7 +40,7 @@ pub struct TaskResultSpec {
     #[schemars(length(min = 1, max = 63))]
     pub task: String,
     /// The attempt, from 1.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1000))]
     pub attempt: i32,
     /// Who says it. What began is matched with what ended by this.
     #[schemars(length(min = 1, max = 253))]

@@ -16,7 +16,7 @@ use kube::{
 
 use super::Context;
 use crate::{
-    api::{Evaluation, SequenceExecution},
+    api::{Approval, Evaluation, SequenceExecution, TaskResult},
     core::labels,
     facts::{WATCH_TIMEOUT, guarded::Guarded},
 };
@@ -34,6 +34,45 @@ pub(super) fn evaluation_changes(
         .filter_map(|event| async move {
             match event {
                 Ok(watcher::Event::Delete(gone)) => owner_by_label(&gone),
+                _ => None,
+            }
+        })
+}
+
+/// An open question that was answered, or is gone.
+pub(super) fn approval_changes(
+    context: &Context,
+) -> impl Stream<Item = ObjectRef<Guarded<SequenceExecution>>> + Send + 'static {
+    let api = Api::<kube::core::PartialObjectMeta<Approval>>::all(context.client.clone());
+    let config = watcher::Config::default()
+        .fields("status.done!=true")
+        .timeout(WATCH_TIMEOUT);
+    watcher(api, config)
+        .default_backoff()
+        .filter_map(|event| async move {
+            match event {
+                Ok(watcher::Event::Apply(changed) | watcher::Event::Delete(changed)) => {
+                    owner_by_label(&changed)
+                }
+                _ => None,
+            }
+        })
+}
+
+/// What outside executors say: each TaskResult names its run. After a (re)list every run that one names is looked at.
+pub(super) fn result_changes(
+    context: &Context,
+) -> impl Stream<Item = ObjectRef<Guarded<SequenceExecution>>> + Send + 'static {
+    let api = Api::<TaskResult>::all(context.client.clone());
+    let config = watcher::Config::default().timeout(WATCH_TIMEOUT);
+    watcher(api, config)
+        .default_backoff()
+        .filter_map(|event| async move {
+            match event {
+                Ok(watcher::Event::Apply(said) | watcher::Event::InitApply(said)) => {
+                    let namespace = said.namespace()?;
+                    Some(ObjectRef::new(&said.spec.execution).within(&namespace))
+                }
                 _ => None,
             }
         })

@@ -27,6 +27,7 @@ use super::{
 use crate::{
     api::{ProblemEvent, SequenceExecution},
     core::{
+        approval, labels,
         queue::{Arbiter, Candidate, PlaceKey},
         sequence::{self, Decision, Effect, Facts, Needs, priority},
     },
@@ -112,6 +113,8 @@ pub async fn run(
         .reconcile_on(woken)
         .reconcile_on(inputs.job_changes)
         .reconcile_on(super::children::evaluation_changes(&context))
+        .reconcile_on(super::children::approval_changes(&context))
+        .reconcile_on(super::children::result_changes(&context))
         .reconcile_all_on(all)
         .graceful_shutdown_on(shutdown)
         .run(
@@ -136,6 +139,9 @@ impl Executions {
         let mut run = Arc::unwrap_or_clone(run);
         let mut extra = Extra::default();
         let mut fresh = false;
+        if run.status.is_none() {
+            self.announce(&run);
+        }
         for _ in 0..ROUNDS {
             if run.metadata.deletion_timestamp.is_some() {
                 self.left(&run);
@@ -153,7 +159,9 @@ impl Executions {
                 run = live;
                 continue;
             }
-            self.delete(&run, &decision).await?;
+            if !self.before(&run, &decision).await? {
+                continue;
+            }
             if decision.status != before {
                 run.status = Some(decision.status.clone());
                 match self.context.effects.write_status(&run).await {
@@ -203,6 +211,11 @@ impl Executions {
         let mut facts = self.reader.gather(run, &needs, now).await?;
         facts.created = self.created_for(run);
         facts.refused.clone_from(&extra.refused);
+        facts.followed = extra.followed;
+        facts.newer = self.newer(run);
+        if let Some(asked) = facts.approval.as_ref().filter(|a| a.status.is_none()) {
+            facts.enforced = self.context.effects.refuses(&approval::forged(asked)).await;
+        }
         facts
             .jobs
             .extend(extra.jobs.iter().map(|job| (job.name_any(), job.clone())));
@@ -224,6 +237,34 @@ impl Executions {
             .collect();
         let grant = self.arbiter().request(&place, &self.candidate(run), &others);
         facts.grant = Some(grant);
+    }
+
+    /// A younger run of the same sequence in the same place, if this one has not begun.
+    fn newer(&self, run: &SequenceExecution) -> Option<String> {
+        let age = |r: &SequenceExecution| (r.creation_timestamp().map(|t| t.0), r.name_any());
+        if run.status.as_ref().is_some_and(|s| !s.attempts.is_empty()) {
+            return None;
+        }
+        let place = place_of(run);
+        let rivals = self.runs().filter(|other| {
+            other.spec.sequence == run.spec.sequence && place_of(other) == place && age(other) > age(run)
+        });
+        rivals
+            .max_by_key(|other| age(other))
+            .map(|other| other.name_any())
+    }
+
+    /// A run has come: those that wait for its place may have to give way to it.
+    fn announce(&self, run: &SequenceExecution) {
+        let place = place_of(run);
+        let others = self
+            .runs()
+            .filter(|o| o.uid() != run.uid() && place_of(o) == place && waits(o));
+        for other in others.filter(|o| o.spec.sequence == run.spec.sequence) {
+            let namespace = other.namespace().unwrap_or_default();
+            self.wake
+                .wake(ObjectRef::new(&other.name_any()).within(&namespace));
+        }
     }
 
     /// The live runs that can be read.
@@ -254,22 +295,39 @@ impl Executions {
         Candidate {
             uid: run.uid().unwrap_or_default(),
             name: run.name_any(),
+            heir: run.annotations().contains_key(labels::INHERITS),
             priority: sequence.as_ref().map_or(0, priority),
             created: run.creation_timestamp().map_or(jiff::Timestamp::MIN, |t| t.0),
         }
     }
 
-    async fn delete(&self, run: &SequenceExecution, decision: &Decision) -> Result<(), Error> {
+    /// What has to be done before the status says so. False: what was decided on has changed meanwhile.
+    async fn before(&self, run: &SequenceExecution, decision: &Decision) -> Result<bool, Error> {
         let namespace = run.namespace().unwrap_or_default();
         for effect in &decision.first {
-            if let Effect::DeleteJob { name, uid } = effect {
-                self.context
-                    .effects
-                    .delete::<Job>(&namespace, name, uid.as_deref())
-                    .await?;
+            match effect {
+                Effect::DeleteJob { name, uid } => {
+                    let effects = &self.context.effects;
+                    effects.delete::<Job>(&namespace, name, uid.as_deref()).await?;
+                }
+                Effect::SettleApproval(settled) => {
+                    match self.context.effects.write_status(settled.as_ref()).await {
+                        Err(error) if error.is_conflict() || error.is_not_found() => return Ok(false),
+                        written => drop(written?),
+                    }
+                }
+                Effect::AdoptResult(result) => {
+                    match self.context.effects.write_metadata(result.as_ref()).await {
+                        Err(error) if !error.is_conflict() && !error.is_not_found() => {
+                            return Err(error.into());
+                        }
+                        _ => {}
+                    }
+                }
+                _ => {}
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Creates what was decided. True: something came back that has to be judged at once.
@@ -280,6 +338,10 @@ impl Executions {
         extra: &mut Extra,
     ) -> Result<bool, Error> {
         let mut judge = false;
+        extra.followed = decision
+            .then
+            .iter()
+            .any(|e| matches!(e, Effect::CreateExecution(_)));
         for effect in &decision.then {
             let refused = match effect {
                 Effect::CreateJob(job) => match self.context.effects.create(job.as_ref()).await {
@@ -304,19 +366,33 @@ impl Executions {
                         Err(error) => Some((evaluation.name_any(), error)),
                     }
                 }
-                Effect::DeleteJob { .. } => None,
+                Effect::CreateExecution(run) => match self.context.effects.create(run.as_ref()).await {
+                    Ok(_) => None,
+                    Err(error) => Some((run.name_any(), error)),
+                },
+                Effect::CreateApproval(question) => {
+                    match self.context.effects.create(question.as_ref()).await {
+                        Ok(_) => {
+                            judge = true;
+                            None
+                        }
+                        Err(error) => Some((question.name_any(), error)),
+                    }
+                }
+                Effect::DeleteJob { .. } | Effect::SettleApproval(_) | Effect::AdoptResult(_) => None,
             };
             if let Some((name, error)) = refused {
                 match error.refusal() {
                     Some(status) => {
                         extra.refused = Some((name, status.message.clone()));
+                        extra.followed = false;
                         judge = true;
                     }
                     None => return Err(error.into()),
                 }
             }
         }
-        Ok(judge)
+        Ok(judge || extra.followed)
     }
 
     fn report(&self, run: &SequenceExecution, decision: &Decision, now: jiff::Timestamp) {
@@ -449,6 +525,8 @@ impl Executions {
 struct Extra {
     refused: Option<(String, String)>,
     jobs: Vec<Job>,
+    /// What the run's end triggers was created; a create that failed ends the reconciliation, which begins anew.
+    followed: bool,
 }
 
 /// The uid that the run's status has for this Job.

@@ -2,9 +2,11 @@
 
 pub mod children;
 pub mod definitions;
+pub mod delivery;
 pub mod evaluation;
 pub mod execution;
 pub mod problem;
+pub mod retry;
 pub mod run;
 pub mod supervise;
 pub mod wake;

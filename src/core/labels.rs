@@ -10,12 +10,26 @@ pub const KEY: &str = "coxswain.dev/key";
 pub const ALLOWED: &str = "coxswain.dev/allowed";
 /// Label: the SequenceExecution's name.
 pub const EXECUTION: &str = "coxswain.dev/execution";
+/// Label: the flow; everything that one trigger spawned has the same.
+pub const CONTEXT: &str = "coxswain.dev/context";
+/// Label: the Delivery that began the flow; see [`value`].
+pub const DELIVERY: &str = "coxswain.dev/delivery";
+/// Annotation of a run that its predecessor in the same place triggered: it goes before all others that wait there.
+pub const INHERITS: &str = "coxswain.dev/inherits-place";
 /// Label: the project.
 pub const PROJECT: &str = "coxswain.dev/project";
 /// Label: the stage.
 pub const STAGE: &str = "coxswain.dev/stage";
 /// Label: the service.
 pub const SERVICE: &str = "coxswain.dev/service";
+/// Label: the flow; everything that one trigger spawned has the same.
+pub const CONTEXT: &str = "coxswain.dev/context";
+/// Label: the Delivery that started the flow.
+pub const DELIVERY: &str = "coxswain.dev/delivery";
+/// Annotation of a Delivery that is held because it may have been restored: its own uid lets it start.
+pub const CONFIRM: &str = "coxswain.dev/confirm";
+/// Label: what Velero sets on everything that it restores.
+pub const VELERO_RESTORE: &str = "velero.io/restore-name";
 /// Label: the ServiceLevelObjective, or [`NO_OBJECTIVE`]; see [`value`].
 pub const OBJECTIVE: &str = "coxswain.dev/objective";
 /// The value of [`OBJECTIVE`] when there is none. No object's name has an underscore.

@@ -1,6 +1,8 @@
 //! Every decision, pure: facts and `now` in, a decision out.
 
+pub mod approval;
 pub mod definitions;
+pub mod delivery;
 pub mod evaluation;
 pub mod event;
 pub mod invalid;

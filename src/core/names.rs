@@ -90,6 +90,17 @@ pub fn execution_name(problem_name: &str, problem_uid: &str, run: u32) -> String
     )
 }
 
+/// The name of the first run of a Delivery's generation: `<delivery>-<generation>-<hash>`, at most 52 characters.
+pub fn delivery_run_name(delivery_name: &str, delivery_uid: &str, generation: i64) -> String {
+    let generation = generation.to_string();
+    let room = EXECUTION_MAX - HASH_LENGTH - generation.len() - 2;
+    format!(
+        "{}-{generation}-{}",
+        label_part(delivery_name, room.min(30)),
+        hash(&[delivery_uid, &generation])
+    )
+}
+
 /// The name of the run that a `triggeredOn` rule starts when another ends: `<service>-<sequence>-<hash>`, at most 52
 /// characters. The same rule of the same parent gives the same name.
 pub fn follow_up_name(service: &str, stage: &str, sequence: &str, parent_uid: &str) -> String {
@@ -112,6 +123,17 @@ pub fn evaluation_name(
         &try_.to_string(),
     ]);
     format!("{}-{attempt}-{hash}", label_part(execution_name, 40))
+}
+
+/// The name of the question that a task puts: `<execution>-<attempt>-<hash>`, at most 63 characters.
+pub fn approval_name(execution_name: &str, execution_uid: &str, attempt: i32, task: usize) -> String {
+    evaluation_name(execution_name, execution_uid, attempt, task, 1)
+}
+
+/// The name of the run that repeats another: `<execution>-<hash>`, at most 52 characters.
+pub fn retry_name(execution_name: &str, execution_uid: &str, id: &str) -> String {
+    let hash = hash(&[execution_uid, "retry", id]);
+    format!("{}-{hash}", label_part(execution_name, 40))
 }
 
 /// Whether this is a DNS label: 1 to 63 of `a-z`, `0-9` and `-`, with `-` neither first nor last.
@@ -192,6 +214,8 @@ mod tests {
         assert!(job.starts_with("helloservice-je-test-"), "{job}");
         let run = execution_name("helloservice-slow", "9a", 2);
         assert!(run.starts_with("helloservice-slow-2-"), "{run}");
+        let delivered = delivery_run_name("cart", "9a", 7);
+        assert!(delivered.starts_with("cart-7-"), "{delivered}");
         assert!(evaluation_name(&run, "5f1c", 3, 3, 1).starts_with("helloservice-slow-2-"));
     }
 
@@ -240,7 +264,10 @@ mod tests {
             let key = JobKey { execution_uid: &uid, attempt: n, task: m, action: m, job: m, try_: n };
             let job = job_name(&a, &b, &key);
             prop_assert!(is_dns_label(&job) && job.len() <= EXECUTION_MAX, "{job}");
-            for execution in [execution_name(&a, &uid, run), follow_up_name(&a, &b, &b, &uid)] {
+            let first = delivery_run_name(&a, &uid, i64::from(n).wrapping_mul(i64::from(run)));
+            for execution in [
+                execution_name(&a, &uid, run), follow_up_name(&a, &b, &b, &uid), retry_name(&a, &uid, &b), first,
+            ] {
                 prop_assert!(is_dns_label(&execution) && execution.len() <= EXECUTION_MAX, "{execution}");
             }
             let evaluation = evaluation_name(&a, &uid, n, m, n);

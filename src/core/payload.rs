@@ -45,10 +45,10 @@ impl TooLarge {
     }
 }
 
-/// Refuses an execution's `spec.data` that is too large.
-pub fn check_data(data: &Object) -> Result<(), TooLarge> {
+/// Refuses an execution's `spec.data` that is too large. What `follows` another run carries all of that one's payload.
+pub fn check_data(data: &Object, follows: bool) -> Result<(), TooLarge> {
     let size = size(data);
-    if size > DATA_MAX {
+    if size > if follows { PAYLOAD_MAX } else { DATA_MAX } {
         Err(TooLarge::Data(size))
     } else {
         Ok(())
@@ -246,9 +246,9 @@ mod tests {
     #[test]
     fn too_large_is_said_with_the_size_and_the_remedy() {
         let fits = object(json!({"x": "y".repeat(DATA_MAX - r#"{"x":""}"#.len())}));
-        assert_eq!(check_data(&fits), Ok(()));
+        assert_eq!(check_data(&fits, false), Ok(()));
         let large = object(json!({"x": "y".repeat(PAYLOAD_MAX)}));
-        let error = check_data(&large).unwrap_err();
+        let error = check_data(&large, false).unwrap_err();
         assert_eq!(
             error.to_string(),
             "spec.data has 32776 bytes, at most 16384 are allowed: keep large values elsewhere and pass a link"

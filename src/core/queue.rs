@@ -27,6 +27,8 @@ pub struct Candidate {
     pub uid: String,
     /// The run's name.
     pub name: String,
+    /// Whether it follows a run in the same place, which it inherits: it goes before all others.
+    pub heir: bool,
     /// The higher goes first.
     pub priority: i32,
     /// Of equal ones the older goes first.
@@ -34,10 +36,10 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// The order of the queue: priority, then age, then name.
-    fn rank(&self) -> (std::cmp::Reverse<i32>, Timestamp, &str, &str) {
+    /// The order of the queue: heirs, then priority, then age, then name.
+    fn rank(&self) -> (std::cmp::Reverse<(bool, i32)>, Timestamp, &str, &str) {
         (
-            std::cmp::Reverse(self.priority),
+            std::cmp::Reverse((self.heir, self.priority)),
             self.created,
             &self.name,
             &self.uid,
@@ -138,6 +140,7 @@ mod tests {
 
     fn run(name: &str, priority: i32, created: i64) -> Candidate {
         Candidate {
+            heir: false,
             uid: format!("uid-{name}"),
             name: name.into(),
             priority,

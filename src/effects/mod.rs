@@ -163,6 +163,33 @@ impl Effects {
         }
     }
 
+    /// Writes the object's metadata, if nobody changed it since its resourceVersion.
+    pub async fn write_metadata<K>(&self, object: &K) -> Result<K, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
+        K::DynamicType: Default,
+    {
+        let (api, name) = (self.api::<K>(object), object.name_any());
+        bounded("write", object, api.replace(&name, &params(), object)).await
+    }
+
+    /// Whether the API server would refuse to create this object; nothing is created. None: that could not be found out.
+    pub async fn refuses<K>(&self, object: &K) -> Option<bool>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
+        K::DynamicType: Default,
+    {
+        let params = PostParams {
+            dry_run: true,
+            ..params()
+        };
+        let api = self.api::<K>(object);
+        match bounded("try to create", object, api.create(&params, object)).await {
+            Ok(_) => Some(false),
+            Err(error) => error.refusal().map(|_| true),
+        }
+    }
+
     fn api<K>(&self, object: &K) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use super::{READ_TIMEOUT, guarded::Guarded, holds::Holds, stores::Snapshot};
 use crate::{
     api::{
-        Evaluation, ProblemEvent, SequenceExecution, ServiceLevelObjective,
+        Approval, Evaluation, ProblemEvent, SequenceExecution, ServiceLevelObjective, TaskResult,
         execution::{Pinned, PinnedGate, PinnedJobConfig},
         problem::ProblemState,
     },
@@ -51,6 +51,9 @@ pub enum Error {
         what: String,
     },
 }
+
+/// A run reads so many TaskResults at most.
+const RESULTS_MAX: u32 = 500;
 
 /// Where facts about executions come from.
 #[derive(Clone)]
@@ -126,6 +129,12 @@ impl Reader {
         }
         if let Some(name) = &needs.evaluation {
             facts.evaluation = self.live::<Evaluation>(&namespace, name).await?;
+        }
+        if let Some(name) = &needs.approval {
+            facts.approval = self.live::<Approval>(&namespace, name).await?;
+        }
+        if needs.results {
+            facts.results = self.results(run).await?;
         }
         Ok(facts)
     }
@@ -260,6 +269,18 @@ impl Reader {
         Ok(found)
     }
 
+    /// What outside executors said of a run, in the order in which they said it.
+    async fn results(&self, run: &SequenceExecution) -> Result<Vec<TaskResult>, Error> {
+        let api = Api::<TaskResult>::namespaced(self.client.clone(), &run.namespace().unwrap_or_default());
+        let params = ListParams::default()
+            .fields(&format!("spec.execution={}", run.name_any()))
+            .limit(RESULTS_MAX);
+        let mut found = bounded("TaskResults", api.list(&params)).await?.items;
+        // Of one second's the beginning comes first.
+        found.sort_by_key(|r| (r.creation_timestamp().map(|t| t.0), r.spec.type_, r.name_any()));
+        Ok(found)
+    }
+
     /// Warnings about a Job and its pods, newest first.
     async fn warnings(&self, namespace: &str, job: &str, facts: &Facts) -> Result<Vec<EventLine>, Error> {
         let api = Api::<Event>::namespaced(self.client.clone(), namespace);
@@ -365,6 +386,7 @@ fn run_definitions(
     pinned.extend(remediation.as_ref().map(|r| pin("Remediation", Some(r.as_ref()))));
     Ok(RunDefinitions {
         sequence: sequence.into_owned(),
+        followers: definitions::followers(&shipyard.spec, &spec.stage, &spec.sequence),
         remediation: remediation.map(Arc::unwrap_or_clone),
         pinned,
     })

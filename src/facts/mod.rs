@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod execution;
 pub mod filled;
+pub mod flows;
 pub mod guarded;
 mod history;
 pub mod holds;

@@ -11,9 +11,9 @@ use kube::{Resource, ResourceExt};
 use crate::{
     api::{
         JobConfig, MetricsProvider, Remediation, Scope, ServiceLevelIndicator, ServiceLevelObjective,
-        Shipyard,
+        Shipyard, ShipyardSpec,
         evaluation::IndicatorQuery,
-        execution::PinnedJobConfig,
+        execution::{Follower, PinnedJobConfig},
         jobconfig::{JobAction, JobTask},
         shipyard::{Sequence, Stage, Task},
     },
@@ -82,6 +82,26 @@ pub fn sequence<'a>(
         reason: "SequenceNotFound",
         message,
     })
+}
+
+/// The rules of other sequences of the project on the end of this one, in the shipyard's order. A rule of the sequence
+/// itself is its retry loop, and not among them.
+pub fn followers(shipyard: &ShipyardSpec, stage: &str, sequence: &str) -> Vec<Follower> {
+    let end = format!("{stage}.{sequence}.finished");
+    let sequences = shipyard
+        .stages
+        .iter()
+        .flat_map(|s| s.sequences.iter().map(move |q| (s, q)));
+    sequences
+        .filter(|(s, q)| !(s.name == stage && q.name == sequence))
+        .flat_map(|(s, q)| q.triggered_on.iter().map(move |rule| (s, q, rule)))
+        .filter(|(_, _, rule)| rule.event == end)
+        .map(|(s, q, rule)| Follower {
+            stage: s.name.clone(),
+            sequence: q.name.clone(),
+            rule: rule.clone(),
+        })
+        .collect()
 }
 
 /// A stage's sequence of this name, also the one that every stage has.

@@ -7,4 +7,4 @@ pub mod nearest;
 pub mod validate;
 pub mod verdict;
 
-pub use lookup::{Missing, indicators, job_configs, objective, remediation, sequence};
+pub use lookup::{Missing, followers, indicators, job_configs, objective, remediation, sequence};

@@ -251,6 +251,10 @@ fn labels(input: &JobInput) -> BTreeMap<String, String> {
     [
         (labels::MANAGED_BY, labels::COXSWAIN.to_owned()),
         (labels::EXECUTION, execution),
+        (
+            labels::CONTEXT,
+            crate::core::sequence::context_of(input.execution),
+        ),
         (labels::PROJECT, spec.project.clone()),
         (labels::STAGE, spec.stage.clone()),
         (labels::SERVICE, spec.service.clone()),

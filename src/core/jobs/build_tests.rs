@@ -149,6 +149,7 @@ fn the_tutorial_s_scale_job() {
       labels:
         app.kubernetes.io/managed-by: coxswain
         coxswain.dev/attempt: "1"
+        coxswain.dev/context: 5f1c
         coxswain.dev/execution: slow-1-abc
         coxswain.dev/project: fulltour
         coxswain.dev/service: helloservice
@@ -175,6 +176,7 @@ fn the_tutorial_s_scale_job() {
           labels:
             app.kubernetes.io/managed-by: coxswain
             coxswain.dev/attempt: "1"
+            coxswain.dev/context: 5f1c
             coxswain.dev/execution: slow-1-abc
             coxswain.dev/project: fulltour
             coxswain.dev/service: helloservice

@@ -223,6 +223,7 @@ fn run_of(problem: &ProblemEvent, number: u32) -> SequenceExecution {
             (labels::PROJECT, &spec.project),
             (labels::STAGE, &spec.stage),
             (labels::SERVICE, &spec.service),
+            (labels::CONTEXT, &uid),
         ]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value.clone()))

@@ -11,8 +11,9 @@ use super::{
 use crate::{
     api::{
         Timestamp as ApiTime,
-        execution::{AttemptStatus, Plan, TaskStatus},
+        execution::{AttemptStatus, Plan, RetryOf, TaskStatus},
         remediation::OnActionFailure,
+        shipyard::Concurrency,
     },
     core::{
         definitions::Missing,
@@ -27,7 +28,10 @@ use crate::{
 impl Machine<'_> {
     pub(super) fn before_first_attempt(&mut self) -> Flow {
         let data = self.execution.spec.data.clone().unwrap_or_default();
-        if let Err(error) = payload::check_data(&data) {
+        let triggered = self.execution.spec.triggered_by.as_ref();
+        let follows = triggered.is_some_and(|by| by.kind == "SequenceExecution")
+            || self.execution.spec.retry_of.is_some();
+        if let Err(error) = payload::check_data(&data, follows) {
             return self.refuse(error.reason(), &error.to_string());
         }
         if self.facts.resolved {
@@ -59,6 +63,11 @@ impl Machine<'_> {
                     return Flow::Rest;
                 }
             }
+        }
+        let replaces = self.sequence().and_then(|s| s.concurrency) == Some(Concurrency::Replace);
+        if let Some(newer) = self.facts.newer.clone().filter(|_| replaces) {
+            let message = format!("{newer} came while this run waited (concurrency: Replace)");
+            return self.finished(phases::SUPERSEDED, "Replaced", &message);
         }
         if self.lacks_history() {
             return Flow::Rest;
@@ -116,6 +125,7 @@ impl Machine<'_> {
             pinned: definitions.pinned.clone(),
             sequence: Some(definitions.sequence.clone()),
             remediation,
+            followers: definitions.followers.clone(),
             ..Plan::default()
         };
         if let Err(error) = payload::check_plan(&plan) {
@@ -149,13 +159,19 @@ impl Machine<'_> {
             state: "Pending".to_owned(),
             ..TaskStatus::default()
         });
-        let attempt = AttemptStatus {
+        let mut attempt = AttemptStatus {
             number: self.attempt_number() + 1,
             started_at: Some(ApiTime(self.now)),
             tasks: tasks.collect(),
             ..AttemptStatus::default()
         };
         let number = attempt.number;
+        if number == 1
+            && let Some(retry) = &self.execution.spec.retry_of
+            && let Err(message) = begin_at(&mut attempt, retry)
+        {
+            return self.refuse("RetryMismatch", &message);
+        }
         self.s.plan = Some(plan);
         self.s.attempts.push(attempt);
         self.s.attempt = Some(number);
@@ -295,10 +311,7 @@ impl Machine<'_> {
             .iter()
             .filter(|t| t.state != "Pending" && t.result.is_some());
         let end = End {
-            event: format!(
-                "{}.{}.finished",
-                self.execution.spec.stage, self.execution.spec.sequence
-            ),
+            event: self.own_end(),
             result: result.to_owned(),
             tasks: ran
                 .map(|t| {
@@ -449,6 +462,28 @@ impl Machine<'_> {
     fn expired(&self) -> bool {
         self.s.paused_at.is_none() && self.s.paused_seconds.is_none() && self.now >= self.expiry()
     }
+}
+
+/// A run that repeats another from its failed task does not repeat the tasks before it.
+fn begin_at(attempt: &mut AttemptStatus, retry: &RetryOf) -> Result<(), String> {
+    let index = usize::try_from(retry.task).unwrap_or_default();
+    let found = attempt.tasks.get(index).map(|t| t.name.clone());
+    if retry.task_name.is_some() && found != retry.task_name {
+        return Err(format!(
+            "task {} of the sequence is no longer {}: run it again from its start",
+            index + 1,
+            retry.task_name.clone().unwrap_or_default()
+        ));
+    }
+    for task in attempt.tasks.iter_mut().take(index) {
+        "Skipped".clone_into(&mut task.state);
+        task.result = Some("pass".to_owned());
+        task.status = Some("succeeded".to_owned());
+        "Repeated".clone_into(&mut task.reason);
+        task.message = format!("ended in {}", retry.name);
+        task.finished_at.clone_from(&attempt.started_at);
+    }
+    Ok(())
 }
 
 /// Whether this is an evaluation that could not be made: that says nothing about the service, so no action follows from

@@ -29,6 +29,19 @@ pub mod phases {
     pub const ABORTED: &str = "Aborted";
     pub const RESOLVED: &str = "Resolved";
     pub const EXPIRED: &str = "Expired";
+    pub const SUPERSEDED: &str = "Superseded";
+    /// Those in which a run has ended.
+    pub const ENDED: [&str; 9] = [
+        SUCCEEDED,
+        FAILED,
+        EXHAUSTED,
+        INCONCLUSIVE,
+        TIMED_OUT,
+        ABORTED,
+        RESOLVED,
+        EXPIRED,
+        SUPERSEDED,
+    ];
 }
 
 /// When the run ends nobody looks again: a Job whose container ended this long ago, and which the Job controller does
@@ -36,8 +49,16 @@ pub mod phases {
 const SETTLED: Duration = Duration::from_secs(10);
 
 impl Machine<'_> {
-    /// Ends the run.
+    /// Ends the run, when what its end triggers was created.
     pub(super) fn finish(&mut self, phase: &'static str, reason: &str, message: &str) {
+        self.close_attempt(reason);
+        if !self.triggers(phase, reason, message) {
+            self.end(phase, reason, message);
+        }
+    }
+
+    /// No task of the attempt goes on.
+    fn close_attempt(&mut self, reason: &str) {
         let now = ApiTime(self.now);
         if let Some(attempt) = self.attempt()
             && attempt.finished_at.is_none()
@@ -56,6 +77,11 @@ impl Machine<'_> {
                 }
             }
         }
+    }
+
+    /// Ends the run.
+    pub(super) fn end(&mut self, phase: &'static str, reason: &str, message: &str) {
+        let now = ApiTime(self.now);
         self.sweep_lingering(SETTLED);
         self.rest(phase, reason, message);
         self.s.done = true;
@@ -81,7 +107,8 @@ impl Machine<'_> {
 
     /// Ends a run whose definitions are not there or can't be used: somebody has to mend something.
     pub(super) fn refuse(&mut self, reason: &str, message: &str) -> super::step::Flow {
-        self.finish(phases::FAILED, reason, message);
+        self.close_attempt(reason);
+        self.end(phases::FAILED, reason, message);
         let generation = self.execution.metadata.generation;
         set(
             &mut self.s,
@@ -98,7 +125,11 @@ impl Machine<'_> {
     /// Ends the run in the middle, with its Job.
     pub(super) fn end_early(&mut self, phase: &'static str, reason: &str, message: &str) {
         self.delete_live_jobs();
-        self.finish(phase, reason, message);
+        if let Some(task) = task::current(&self.s).cloned() {
+            self.withdraw_question(&task, message);
+        }
+        self.close_attempt(reason);
+        self.end(phase, reason, message);
     }
 
     /// Deletes the Jobs that may still run.
@@ -205,7 +236,7 @@ pub(super) fn conditions(s: &mut SequenceExecutionStatus, now: Timestamp) {
     set(s, now, generation, "Succeeded", succeeded, &reason, &message);
 }
 
-fn set(
+pub(super) fn set(
     s: &mut SequenceExecutionStatus,
     now: Timestamp,
     generation: Option<i64>,

@@ -4,14 +4,19 @@
 //! look again. Everything that is created is derived from the status, so a crash between the two is made good by
 //! deciding again.
 
+mod ask;
 pub mod asked;
 mod attempt;
 mod finish;
+pub mod follow;
 mod gate;
 mod job_ends;
 mod jobs;
+mod outside;
 pub mod own;
 mod payload;
+pub mod retry;
+mod skip;
 mod step;
 mod task;
 #[cfg(test)]
@@ -23,12 +28,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
 pub use finish::phases;
+pub use follow::context_of;
 pub use step::step;
 
 use super::{definitions::Missing, jobs::observe::EventLine, note::Note, queue::Grant};
 use crate::api::{
-    Evaluation, Remediation, SequenceExecution, SequenceExecutionStatus,
-    execution::{Pinned, PinnedGate, PinnedJobConfig},
+    Approval, Evaluation, Remediation, SequenceExecution, SequenceExecutionStatus, TaskResult,
+    execution::{Follower, Pinned, PinnedGate, PinnedJobConfig},
     shipyard::Sequence,
 };
 
@@ -40,6 +46,10 @@ pub mod defaults {
     pub const RETRY_AFTER: Duration = Duration::from_secs(120);
     /// Attempts of one execution.
     pub const MAX_ATTEMPTS: i32 = 100;
+    /// A question to a human.
+    pub const APPROVAL: Duration = Duration::from_secs(24 * 3600);
+    /// An outside executor says that it began within this time.
+    pub const STARTED: Duration = Duration::from_secs(60);
     /// A Job task.
     pub const TASK_TIMEOUT: Duration = Duration::from_secs(600);
     /// An execution, pauses not counted.
@@ -62,6 +72,8 @@ pub mod defaults {
     pub const LINGER: Duration = Duration::from_secs(60);
     /// How often one Job is tried anew when its pod was taken away before the container started.
     pub const JOB_TRIES: i32 = 3;
+    /// How many runs may come before one in its chain of `triggeredOn`: 20 stages with a few sequences each.
+    pub const DEPTH: i32 = 50;
     /// How many attempts stand in the status in full.
     pub const ATTEMPTS_KEPT: usize = 10;
 }
@@ -97,6 +109,16 @@ pub struct Facts {
     pub refused: Option<(String, String)>,
     /// The Evaluation that the current task waits for.
     pub evaluation: Option<Evaluation>,
+    /// The question that the current task put, read live; None when it is not there.
+    pub approval: Option<Approval>,
+    /// Whether the admission policies keep answers honest; asked only for a question that was just put.
+    pub enforced: Option<bool>,
+    /// What outside executors said of this run, in the order in which they said it.
+    pub results: Vec<TaskResult>,
+    /// A newer run of the same sequence for the same place.
+    pub newer: Option<String>,
+    /// Whether every run in `status.triggered` was created.
+    pub followed: bool,
 }
 
 /// What a run starts from.
@@ -106,6 +128,8 @@ pub struct RunDefinitions {
     pub sequence: Sequence,
     /// The Remediation that applies to the place, if any.
     pub remediation: Option<Remediation>,
+    /// The rules of other sequences on this one's end.
+    pub followers: Vec<Follower>,
     /// The objects these came from.
     pub pinned: Vec<Pinned>,
 }
@@ -155,6 +179,14 @@ pub enum Effect {
     },
     /// Create this Evaluation.
     CreateEvaluation(Box<Evaluation>),
+    /// Create this question.
+    CreateApproval(Box<Approval>),
+    /// Write this question's status, if nobody changed it since it was read.
+    SettleApproval(Box<Approval>),
+    /// Give this TaskResult its run as its owner.
+    AdoptResult(Box<TaskResult>),
+    /// Create this run, which follows this one's end.
+    CreateExecution(Box<SequenceExecution>),
 }
 
 /// What to do.
@@ -190,6 +222,10 @@ pub struct Needs {
     pub jobs: Vec<String>,
     /// This Evaluation.
     pub evaluation: Option<String>,
+    /// This Approval.
+    pub approval: Option<String>,
+    /// What outside executors said.
+    pub results: bool,
     /// Warnings about the Job of this name: its container has not started for a while.
     pub warnings: Option<String>,
 }
@@ -198,7 +234,7 @@ pub struct Needs {
 pub fn needs(execution: &SequenceExecution, now: Timestamp) -> Needs {
     let empty = SequenceExecutionStatus::default();
     let status = execution.status.as_ref().unwrap_or(&empty);
-    if status.done {
+    if status.done || status.outcome.is_some() {
         return Needs::default();
     }
     let current = task::current(status);
@@ -220,13 +256,15 @@ pub fn needs(execution: &SequenceExecution, now: Timestamp) -> Needs {
         evaluation: current
             .and_then(|t| t.evaluation.as_ref())
             .map(|e| e.name.clone()),
+        approval: current.and_then(|t| t.approval.as_ref()).map(|a| a.name.clone()),
+        results: current.is_some_and(task::is_outside),
         warnings: job
             .filter(|j| j.started_at.is_none() && slow(j.recorded_at.as_ref()))
             .map(|j| j.name.clone()),
     }
 }
 
-pub use task::{EVALUATION, GET_ACTION, asks_for_action};
+pub use task::{APPROVAL, EVALUATION, GET_ACTION, asks_for_action};
 
 /// Who goes first: the sequence's own priority, else remediation before delivery.
 pub fn priority(sequence: &Sequence) -> i32 {

@@ -60,6 +60,9 @@ pub(super) struct Machine<'a> {
 
 impl Machine<'_> {
     fn run(&mut self) {
+        if let Some(outcome) = self.s.outcome.clone() {
+            return self.follow_on(&outcome);
+        }
         self.count_pause();
         if self.desired() == Desired::Abort {
             return self.end_early(phases::ABORTED, "Aborted", "aborted by spec.control.desired");
@@ -75,11 +78,11 @@ impl Machine<'_> {
         self.sweep_lingering(defaults::LINGER);
         // Each pass ends at least one task or rests, so this is bounded by the tasks of one attempt.
         for _ in 0..200 {
-            if self.s.done || self.advance() == Flow::Rest {
+            if self.s.done || self.s.outcome.is_some() || self.advance() == Flow::Rest {
                 break;
             }
         }
-        if !self.s.done {
+        if !self.s.done && self.s.outcome.is_none() {
             self.look_again_at_deadline();
         }
     }
@@ -174,7 +177,8 @@ impl Machine<'_> {
             .sequence()
             .and_then(|s| s.deadline)
             .unwrap_or(defaults::DEADLINE);
-        let paused = jiff::SignedDuration::from_secs(self.s.paused_seconds.unwrap_or(0));
+        let waited = self.s.paused_seconds.unwrap_or(0) + self.s.approval_seconds.unwrap_or(0);
+        let paused = jiff::SignedDuration::from_secs(waited);
         self.s
             .started_at
             .as_ref()?
@@ -183,12 +187,20 @@ impl Machine<'_> {
             .ok()
     }
 
+    /// Whether a human is being waited for; the question has a deadline of its own.
+    fn asks(&self) -> bool {
+        task::current(&self.s).is_some_and(|t| t.approval.is_some())
+    }
+
     fn past_deadline(&self) -> bool {
-        self.s.paused_at.is_none() && self.deadline().is_some_and(|deadline| self.now >= deadline)
+        self.s.paused_at.is_none()
+            && !self.asks()
+            && self.deadline().is_some_and(|deadline| self.now >= deadline)
     }
 
     fn look_again_at_deadline(&mut self) {
         if self.s.paused_at.is_none()
+            && !self.asks()
             && let Some(deadline) = self.deadline()
         {
             self.look_again(deadline);

@@ -12,7 +12,7 @@ use crate::{
         SequenceExecutionStatus, Timestamp as ApiTime,
         execution::{AttemptStatus, PinnedJobConfig, TaskStatus},
         remediation::Mode,
-        shipyard::{Sequence, Task},
+        shipyard::{Executor, Sequence, Task},
     },
     core::{
         jobs::{
@@ -29,6 +29,9 @@ use crate::{
 pub const GET_ACTION: &str = "get-action";
 /// The task that asks for a verdict.
 pub const EVALUATION: &str = "evaluation";
+
+/// The task that asks a human.
+pub const APPROVAL: &str = "approval";
 
 /// Why a task ends that nobody answers.
 pub(super) const NO_EXECUTOR: &str = "NoExecutor";
@@ -64,7 +67,13 @@ pub(super) fn next_changes(status: &SequenceExecutionStatus) -> bool {
 /// Whether something of the task runs or is waited for.
 pub(super) fn is_active(task: &TaskStatus) -> bool {
     matches!(task.state.as_str(), "Starting" | "Running")
-        || (task.state == "Waiting" && task.evaluation.is_some())
+        || (task.state == "Waiting"
+            && (task.evaluation.is_some() || task.approval.is_some() || task.deadline.is_some()))
+}
+
+/// Whether the task is in the hands of an outside executor.
+pub(super) fn is_outside(task: &TaskStatus) -> bool {
+    is_active(task) && task.jobs.is_empty() && task.evaluation.is_none() && task.approval.is_none()
 }
 
 /// Whether the sequence asks for remediation actions.
@@ -93,6 +102,10 @@ impl Machine<'_> {
     pub(super) fn before_task(&mut self, index: usize) -> Flow {
         let spec = self.task_spec(index);
         self.wants_place = true;
+        if let Some(skip) = self.skip_of(&spec.name) {
+            let task = self.task_status(index).cloned().unwrap_or_default();
+            return self.skip_task(index, &task, &skip);
+        }
         if self.facts.resolved && changes(&spec) {
             self.finish(
                 phases::RESOLVED,
@@ -191,6 +204,8 @@ impl Machine<'_> {
         match spec.name.as_str() {
             GET_ACTION => self.get_action(index),
             EVALUATION => self.start_evaluation(index),
+            APPROVAL => self.start_approval(index),
+            _ if spec.executor == Some(Executor::External) => self.start_outside(index),
             _ => {
                 let message = matching::no_executor(&configs, &self.facts.events, &event);
                 self.finish_task(index, Outcome::errored(NO_EXECUTOR, message))
@@ -209,7 +224,8 @@ impl Machine<'_> {
         let mut later = sequence.tasks.iter().enumerate().skip(index + 1);
         later.find_map(|(index, spec)| {
             let event = self.event(index, spec);
-            let built_in = matches!(spec.name.as_str(), GET_ACTION | EVALUATION);
+            let built_in = matches!(spec.name.as_str(), GET_ACTION | EVALUATION | APPROVAL)
+                || spec.executor == Some(Executor::External);
             let told = |why: &str| format!("nothing was done, because {} could not follow: {why}", spec.name);
             match matching::matching(configs, &event) {
                 Err(invalid) => Some((INVALID_EXECUTOR, told(invalid))),
@@ -316,8 +332,15 @@ impl Machine<'_> {
         self.s.task.clone_from(&task.name);
         phases::RUNNING.clone_into(&mut self.s.phase);
         "Running".clone_into(&mut self.s.reason);
-        if task.evaluation.is_some() {
+        if let Some(skip) = self.skip_of(&task.name) {
+            return self.skip_task(index, &task, &skip);
+        }
+        if let Some(asked) = &task.approval {
+            self.progress_approval(index, asked)
+        } else if task.evaluation.is_some() {
             self.progress_evaluation(index, &task)
+        } else if task.jobs.is_empty() {
+            self.progress_outside(index)
         } else {
             self.progress_jobs(index, &task)
         }

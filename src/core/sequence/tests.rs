@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use serde_json::json;
 
+mod asking;
+mod delivering;
+
 use super::*;
 use crate::{
     api::{
@@ -37,6 +40,10 @@ struct World {
     facts: Facts,
     writes: usize,
     created: Vec<String>,
+    follow_ups: BTreeMap<String, SequenceExecution>,
+    followed: bool,
+    approval: Option<Approval>,
+    results: Vec<TaskResult>,
     deleted: Vec<String>,
     told: Vec<String>,
     script: Script,
@@ -89,6 +96,7 @@ impl World {
             run: Some(Ok(RunDefinitions {
                 sequence: sequence("2m"),
                 remediation: Some(remediation(actions)),
+                followers: vec![],
                 pinned: vec![],
             })),
             attempt: Some(AttemptDefinitions {
@@ -114,6 +122,10 @@ impl World {
             facts,
             writes: 0,
             created: vec![],
+            follow_ups: BTreeMap::new(),
+            followed: false,
+            approval: None,
+            results: vec![],
             deleted: vec![],
             told: vec![],
             script,
@@ -145,6 +157,10 @@ impl World {
     fn turn(&mut self) -> Decision {
         let needs = needs(&self.run, self.now);
         let mut facts = self.facts.clone();
+        facts.followed = self.followed;
+        facts.enforced = Some(true);
+        facts.results.clone_from(&self.results);
+        facts.approval = self.approval.clone().filter(|_| needs.approval.is_some());
         facts.jobs.clone_from(&self.jobs);
         facts.pods.clone_from(&self.pods);
         facts.evaluation = self
@@ -163,6 +179,24 @@ impl World {
                 Effect::CreateJob(job) => self.play(job.as_ref().clone()),
                 Effect::DeleteJob { name, .. } => self.deleted.push(name.clone()),
                 Effect::CreateEvaluation(evaluation) => self.judge(evaluation.as_ref().clone()),
+                Effect::CreateApproval(question) => {
+                    let mut question = question.as_ref().clone();
+                    question.metadata.uid = Some("question".to_owned());
+                    self.approval = Some(question);
+                }
+                Effect::SettleApproval(settled) => self.approval = Some(settled.as_ref().clone()),
+                Effect::AdoptResult(owned) => {
+                    let name = owned.metadata.name.clone();
+                    self.results
+                        .iter_mut()
+                        .filter(|r| r.metadata.name == name)
+                        .for_each(|r| *r = *owned.clone());
+                }
+                Effect::CreateExecution(run) => {
+                    self.followed = true;
+                    self.follow_ups
+                        .insert(run.metadata.name.clone().unwrap(), run.as_ref().clone());
+                }
             }
         }
         decision
@@ -220,9 +254,13 @@ impl World {
 
     /// Until the run ends, or for so many turns.
     fn play_out(&mut self) -> SequenceExecutionStatus {
+        self.play_until(|status| status.done)
+    }
+
+    fn play_until(&mut self, there: fn(&SequenceExecutionStatus) -> bool) -> SequenceExecutionStatus {
         for _ in 0..200 {
             let decision = self.turn();
-            if decision.status.done {
+            if there(&decision.status) {
                 return decision.status;
             }
             let answered = !decision.then.is_empty();
@@ -412,7 +450,10 @@ impl World {
     }
 
     fn ask(&mut self, desired: Desired) {
-        self.run.spec.control = Some(Control { desired, ..Control::default() });
+        self.run.spec.control = Some(Control {
+            desired,
+            ..Control::default()
+        });
     }
 }
 

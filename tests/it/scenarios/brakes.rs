@@ -13,7 +13,12 @@ use super::*;
 
 fn desire(world: &World, problem: &str, desired: Desired) {
     let name = run_of(world, problem).unwrap().name_any();
-    world.edit::<SequenceExecution>(&name, |run| run.spec.control = Some(Control { desired, ..Control::default() }));
+    world.edit::<SequenceExecution>(&name, |run| {
+        run.spec.control = Some(Control {
+            desired,
+            ..Control::default()
+        })
+    });
 }
 
 #[test]

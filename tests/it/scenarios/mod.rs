@@ -3,6 +3,8 @@
 mod brakes;
 mod by_hand;
 mod by_job;
+mod flow;
+mod delivery;
 mod healing;
 mod inputs;
 mod trouble;
