@@ -126,7 +126,7 @@ impl World {
                     )
                     .await;
                 assert!(
-                    matches!(&gone, Ok(_)) || matches!(&gone, Err(kube::Error::Api(e)) if e.code == 404),
+                    gone.is_ok() || matches!(&gone, Err(kube::Error::Api(e)) if e.code == 404),
                     "{gone:?}"
                 );
             }
