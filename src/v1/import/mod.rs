@@ -341,9 +341,13 @@ impl Import<'_> {
     fn collect(&mut self) {
         for read in std::mem::take(&mut self.read) {
             let (kind, name) = read.definition.id();
+            let scope = match &read.definition {
+                Definition::Shipyard(_) => String::new(),
+                _ => format!(" ({})", of(&read.scope)),
+            };
             self.plan
                 .read
-                .push(format!("{}: {kind} {name}, of {}", read.file, of(&read.scope)));
+                .push(format!("{} -> {kind} {name}{scope}", read.file));
             let mut definition = read.definition;
             // Which namespace is the Job's own, its JobConfig has to say.
             if let Some(namespace) = self.namespace {
@@ -371,16 +375,16 @@ fn order(definition: &Definition) -> u8 {
     }
 }
 
-/// A scope in words.
+/// A scope in words: `project fulltour, every stage, service helloservice`.
 fn of(scope: &Scope) -> String {
-    let mut words = format!("project {}", scope.project);
-    let parts = [("stage", &scope.stage), ("service", &scope.service)];
-    for (name, value) in parts {
-        words += &value
-            .as_ref()
-            .map_or_else(|| format!(", every {name}"), |value| format!(", {name} {value}"));
-    }
-    words
+    let part = |what: &str, name: Option<&String>| {
+        name.map_or_else(|| format!("every {what}"), |name| format!("{what} {name}"))
+    };
+    let (stage, service) = (
+        part("stage", scope.stage.as_ref()),
+        part("service", scope.service.as_ref()),
+    );
+    format!("project {}, {stage}, {service}", scope.project)
 }
 
 fn place_error(file: &str, problem: &str) -> Error {
