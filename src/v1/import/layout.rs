@@ -78,7 +78,6 @@ pub(super) fn place(kind: Kind, path: &str, flags: &Scope) -> Placed {
         };
         *open = Some(directory.to_owned());
     }
-    drop(open);
     Placed::At { kind, scope, base }
 }
 
