@@ -4,6 +4,7 @@ pub mod children;
 pub mod definitions;
 pub mod evaluation;
 pub mod execution;
+pub mod history;
 pub mod problem;
 pub mod retry;
 pub mod run;

@@ -4,6 +4,7 @@ pub mod approval;
 pub mod definitions;
 pub mod evaluation;
 pub mod event;
+pub mod history;
 pub mod invalid;
 pub mod jobs;
 pub mod jsonpath;
