@@ -25,7 +25,7 @@ const DEBOUNCE: Duration = Duration::from_secs(10);
 const FIRST_SWEEP: Duration = Duration::from_mins(1);
 const SWEEP: Duration = Duration::from_hours(24);
 /// So many deletions of one place, or of problems, before others have their turn.
-const DELETIONS: usize = 50;
+const DELETIONS: usize = 200;
 /// The wait after a failure; it grows with each.
 const RETRY: Duration = Duration::from_mins(1);
 /// What fails so often waits for the next count.

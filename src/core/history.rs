@@ -3,7 +3,11 @@
 //! Runs are counted per sequence of a service in a stage. The newest one that ended and the newest one that failed are
 //! always kept: they are what somebody looks for.
 
-use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -150,12 +154,12 @@ pub struct Count {
 
 /// The counts of each sequence in each place.
 #[derive(Clone, Debug, Default)]
-pub struct Census(BTreeMap<PlaceKey, BTreeMap<String, Count>>);
+pub struct Census(BTreeMap<(PlaceKey, String), Count>);
 
 impl Census {
     /// Counts one more.
     pub fn add(&mut self, place: PlaceKey, sequence: String, finished_at: Timestamp) {
-        let count = self.0.entry(place).or_default().entry(sequence).or_insert(Count {
+        let count = self.0.entry((place, sequence)).or_insert(Count {
             runs: 0,
             oldest: finished_at,
         });
@@ -164,22 +168,16 @@ impl Census {
     }
 
     /// The places in which something may be surplus.
-    pub fn crowded(
-        self,
-        keep: impl Fn(&PlaceKey, &str) -> Keep,
-        now: Timestamp,
-    ) -> impl Iterator<Item = PlaceKey> {
-        let may = move |place: &PlaceKey, sequence: &str, count: &Count| {
+    pub fn crowded(self, keep: impl Fn(&PlaceKey, &str) -> Keep, now: Timestamp) -> BTreeSet<PlaceKey> {
+        let may = |((place, sequence), count): &((PlaceKey, String), Count)| {
             let Keep { limit, age } = keep(place, sequence);
             count.runs > 1 && (count.runs > limit || is_older(count.oldest, age, now))
         };
-        let crowded = move |place: &PlaceKey, counts: &BTreeMap<String, Count>| {
-            counts.iter().any(|(sequence, count)| may(place, sequence, count))
-        };
         self.0
             .into_iter()
-            .filter(move |(place, counts)| crowded(place, counts))
-            .map(|(place, _)| place)
+            .filter(may)
+            .map(|((place, _), _)| place)
+            .collect()
     }
 }
 

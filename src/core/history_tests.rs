@@ -149,7 +149,11 @@ fn a_census_names_the_places_with_too_many_or_too_old_runs() {
             census.add(place(service), sequence.to_owned(), at(NOW - age));
         }
     }
-    let crowded: Vec<String> = census.crowded(|_, _| of(2), at(NOW)).map(|p| p.service).collect();
+    let crowded: Vec<String> = census
+        .crowded(|_, _| of(2), at(NOW))
+        .into_iter()
+        .map(|p| p.service)
+        .collect();
     assert_eq!(crowded, ["many", "old"]);
 }
 

@@ -4,6 +4,7 @@ mod brakes;
 mod by_hand;
 mod by_job;
 mod healing;
+mod history;
 mod inputs;
 mod trouble;
 
