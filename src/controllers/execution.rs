@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use super::{
     Context,
+    history::Ends,
     supervise::{Backoff, Error},
     wake::{Wake, Woken},
 };
@@ -49,6 +50,7 @@ pub struct Executions {
     created: Mutex<HashMap<String, BTreeMap<String, String>>>,
     wake: Wake<Guarded<SequenceExecution>>,
     problems: Wake<Guarded<ProblemEvent>>,
+    ends: Ends,
     backoff: Backoff,
     listed: watch::Sender<bool>,
 }
@@ -63,6 +65,8 @@ pub struct Inputs {
     pub woken: Woken<Guarded<SequenceExecution>>,
     /// Wakes problems when their run changes.
     pub problems: Wake<Guarded<ProblemEvent>>,
+    /// Told where runs have ended.
+    pub ends: Ends,
     /// Set to true when the live runs have been listed and those that hold a place have it again.
     pub listed: watch::Sender<bool>,
     /// Changes of Jobs: their cache is up to date when they come.
@@ -85,6 +89,7 @@ pub async fn run(
         created: Mutex::default(),
         wake: inputs.wake,
         problems: inputs.problems,
+        ends: inputs.ends,
         backoff: Backoff::default(),
         listed: inputs.listed,
     });
@@ -447,9 +452,10 @@ impl Executions {
             .unwrap_or_default()
     }
 
-    /// The run has ended or is gone: its place is free, and its problem wants to know.
+    /// The run has ended or is gone: its place is free, its problem wants to know, and there may be one run too many.
     fn left(&self, run: &SequenceExecution) {
         self.release(run);
+        self.ends.tell(place_of(run));
         let uid = run.uid().unwrap_or_default();
         self.backoff.reset(&uid);
         self.created

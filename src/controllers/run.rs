@@ -7,13 +7,15 @@ use kube::runtime::reflector::Store;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, children, definitions, delivery, evaluation, execution, problem, retry, wake};
+use super::{
+    Context, children, definitions, delivery, evaluation, execution, history, problem, retry, wake,
+};
 use crate::{
     api::{Delivery, Evaluation},
     core::labels,
     facts::{
-        execution::Reader, filled::filled, guarded::Guarded, holds::Holds, metrics::MetricsSource,
-        stores::Definitions,
+        ended::EndedReader, execution::Reader, filled::filled, guarded::Guarded, holds::Holds,
+        metrics::MetricsSource, stores::Definitions,
     },
 };
 
@@ -89,6 +91,14 @@ pub async fn run(
     let defining = definitions::run(context.clone(), definitions.clone());
     spawn(&mut feeds, "the definitions' controller", defining);
     spawn(&mut feeds, "the retries' controller", retry::run(context.clone()));
+    let ended = EndedReader {
+        client: client.clone(),
+        definitions: definitions.clone(),
+        problems: open.clone(),
+    };
+    let (ends, told_of_ends) = history::channel();
+    let historian = history::run(context.clone(), ended, told_of_ends, options.ready.subscribe());
+    spawn(&mut feeds, "the history's controller", historian);
     let problems = problem::run(context.clone(), open, problem_stream, woken_problems, told());
     spawn(&mut deciders, "the problems' controller", problems);
     let inputs = execution::Inputs {
@@ -96,6 +106,7 @@ pub async fn run(
         wake: wake_runs,
         woken: woken_runs,
         problems: wake_problems,
+        ends,
         listed,
         job_changes,
     };

@@ -5,6 +5,7 @@ pub mod definitions;
 pub mod delivery;
 pub mod evaluation;
 pub mod event;
+pub mod history;
 pub mod invalid;
 pub mod jobs;
 pub mod jsonpath;

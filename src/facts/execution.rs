@@ -83,6 +83,7 @@ impl Reader {
         let mut facts = Facts {
             hold: self.holds.of(&namespace),
             resolved: self.resolved(run),
+            current: super::current::current(run, &definitions),
             ..Facts::default()
         };
         if needs.run {

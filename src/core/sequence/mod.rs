@@ -7,6 +7,7 @@
 mod ask;
 pub mod asked;
 mod attempt;
+mod changed;
 mod finish;
 pub mod follow;
 mod gate;
@@ -91,6 +92,8 @@ pub struct Facts {
     pub run: Option<Result<RunDefinitions, Missing>>,
     /// What the definitions say, for an attempt that starts.
     pub attempt: Option<AttemptDefinitions>,
+    /// What is pinned, as it is now; without a generation it is gone. What is not listed is not known of.
+    pub current: Vec<Pinned>,
     /// What other runs did on this service lately; None when it was not asked for.
     pub history: Option<History>,
     /// The run's Jobs, by name. The current one was read live when the cache did not have it.

@@ -6,6 +6,7 @@ mod by_job;
 mod delivery;
 mod flow;
 mod healing;
+mod history;
 mod inputs;
 mod recorded;
 mod trouble;
