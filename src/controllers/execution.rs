@@ -455,7 +455,7 @@ impl Executions {
     /// The run has ended or is gone: its place is free, its problem wants to know, and there may be one run too many.
     fn left(&self, run: &SequenceExecution) {
         self.release(run);
-        self.ends.tell(place_of(run));
+        self.ends.tell(PlaceKey::of(run));
         let uid = run.uid().unwrap_or_default();
         self.backoff.reset(&uid);
         self.created

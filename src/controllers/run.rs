@@ -7,9 +7,7 @@ use kube::runtime::reflector::Store;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Context, children, definitions, delivery, evaluation, execution, history, problem, retry, wake,
-};
+use super::{Context, children, definitions, delivery, evaluation, execution, history, problem, retry, wake};
 use crate::{
     api::{Delivery, Evaluation},
     core::labels,
