@@ -1,7 +1,7 @@
 //! SequenceExecutions: gathers facts, decides, writes the status, carries the effects out.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::HashSet,
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use super::{
     Context,
+    created::CreatedJobs,
     history::Ends,
     supervise::{Backoff, Error},
     wake::{Wake, Woken},
@@ -46,8 +47,7 @@ pub struct Executions {
     reader: Reader,
     live: Store<Guarded<SequenceExecution>>,
     arbiter: Mutex<Arbiter>,
-    /// The uids of the Jobs that this process created, by the run's uid: their statuses learn them later.
-    created: Mutex<HashMap<String, BTreeMap<String, String>>>,
+    created: CreatedJobs,
     wake: Wake<Guarded<SequenceExecution>>,
     problems: Wake<Guarded<ProblemEvent>>,
     ends: Ends,
@@ -86,7 +86,7 @@ pub async fn run(
         reader: inputs.reader,
         live: live.clone(),
         arbiter: Mutex::default(),
-        created: Mutex::default(),
+        created: CreatedJobs::default(),
         wake: inputs.wake,
         problems: inputs.problems,
         ends: inputs.ends,
@@ -214,7 +214,7 @@ impl Executions {
     ) -> Result<Decision, Error> {
         let needs = sequence::needs(run, now);
         let mut facts = self.reader.gather(run, &needs, now).await?;
-        facts.created = self.created_for(run);
+        facts.created = self.created.of(run);
         facts.refused.clone_from(&extra.refused);
         facts.followed = extra.followed;
         facts.newer = self.newer(run);
@@ -234,10 +234,10 @@ impl Executions {
         if !needs.place || !wants {
             return;
         }
-        let place = place_of(run);
+        let place = PlaceKey::of(run);
         let others: Vec<Candidate> = self
             .runs()
-            .filter(|other| place_of(other) == place && waits(other))
+            .filter(|other| PlaceKey::of(other) == place && sequence::waits(other))
             .map(|other| self.candidate(&other))
             .collect();
         let grant = self.arbiter().request(&place, &self.candidate(run), &others);
@@ -250,9 +250,9 @@ impl Executions {
         if run.status.as_ref().is_some_and(|s| !s.attempts.is_empty()) {
             return None;
         }
-        let place = place_of(run);
+        let place = PlaceKey::of(run);
         let rivals = self.runs().filter(|other| {
-            other.spec.sequence == run.spec.sequence && place_of(other) == place && age(other) > age(run)
+            other.spec.sequence == run.spec.sequence && PlaceKey::of(other) == place && age(other) > age(run)
         });
         rivals
             .max_by_key(|other| age(other))
@@ -261,10 +261,10 @@ impl Executions {
 
     /// A run has come: those that wait for its place may have to give way to it.
     fn announce(&self, run: &SequenceExecution) {
-        let place = place_of(run);
+        let place = PlaceKey::of(run);
         let others = self
             .runs()
-            .filter(|o| o.uid() != run.uid() && place_of(o) == place && waits(o));
+            .filter(|o| o.uid() != run.uid() && PlaceKey::of(o) == place && sequence::waits(o));
         for other in others.filter(|o| o.spec.sequence == run.spec.sequence) {
             let namespace = other.namespace().unwrap_or_default();
             self.wake
@@ -321,6 +321,14 @@ impl Executions {
                         written => drop(written?),
                     }
                 }
+                Effect::AdoptResult(result) => {
+                    match self.context.effects.write_metadata(result.as_ref()).await {
+                        Err(error) if !error.is_conflict() && !error.is_not_found() => {
+                            return Err(error.into());
+                        }
+                        _ => {}
+                    }
+                }
                 _ => {}
             }
         }
@@ -343,7 +351,7 @@ impl Executions {
             let refused = match effect {
                 Effect::CreateJob(job) => match self.context.effects.create(job.as_ref()).await {
                     Ok(Created::New(created)) => {
-                        self.remember(&created);
+                        self.created.remember(&created);
                         None
                     }
                     Ok(Created::Existed(found)) => {
@@ -376,15 +384,7 @@ impl Executions {
                         Err(error) => Some((question.name_any(), error)),
                     }
                 }
-                Effect::AdoptResult(result) => {
-                    match self.context.effects.write_metadata(result.as_ref()).await {
-                        Err(error) if !error.is_conflict() && !error.is_not_found() => {
-                            return Err(error.into());
-                        }
-                        _ => None,
-                    }
-                }
-                Effect::DeleteJob { .. } | Effect::SettleApproval(_) => None,
+                Effect::DeleteJob { .. } | Effect::SettleApproval(_) | Effect::AdoptResult(_) => None,
             };
             if let Some((name, error)) = refused {
                 match error.refusal() {
@@ -429,39 +429,13 @@ impl Executions {
         Ok(found.filter(|live| live.metadata.uid == run.metadata.uid))
     }
 
-    fn remember(&self, job: &Job) {
-        let owner = job
-            .metadata
-            .owner_references
-            .iter()
-            .flatten()
-            .find(|o| o.controller == Some(true));
-        if let (Some(owner), Some(uid)) = (owner, job.uid()) {
-            let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
-            created
-                .entry(owner.uid.clone())
-                .or_default()
-                .insert(job.name_any(), uid);
-        }
-    }
-
-    fn created_for(&self, run: &SequenceExecution) -> BTreeMap<String, String> {
-        let created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
-        run.uid()
-            .and_then(|uid| created.get(&uid).cloned())
-            .unwrap_or_default()
-    }
-
     /// The run has ended or is gone: its place is free, its problem wants to know, and there may be one run too many.
     fn left(&self, run: &SequenceExecution) {
         self.release(run);
-        self.ends.tell(place_of(run));
+        self.ends.tell(PlaceKey::of(run));
         let uid = run.uid().unwrap_or_default();
         self.backoff.reset(&uid);
-        self.created
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&uid);
+        self.created.forget(&uid);
         if let Some(by) = run
             .spec
             .triggered_by
@@ -474,13 +448,13 @@ impl Executions {
     }
 
     fn release(&self, run: &SequenceExecution) {
-        let place = place_of(run);
+        let place = PlaceKey::of(run);
         if !self.arbiter().release(&place, &run.uid().unwrap_or_default()) {
             return;
         }
         for other in self
             .runs()
-            .filter(|o| place_of(o) == place && o.uid() != run.uid() && waits(o))
+            .filter(|o| PlaceKey::of(o) == place && o.uid() != run.uid() && sequence::waits(o))
         {
             let namespace = other.namespace().unwrap_or_default();
             self.wake
@@ -500,7 +474,7 @@ impl Executions {
                 .is_some_and(|s| s.place.as_deref() == Some("Held"))
         };
         for run in self.runs().filter(holds) {
-            arbiter.restore(place_of(&run), self.candidate(&run));
+            arbiter.restore(PlaceKey::of(&run), self.candidate(&run));
         }
         drop(arbiter);
         self.listed.send_replace(true);
@@ -546,20 +520,4 @@ fn known_uid(run: &SequenceExecution, job: &Job) -> Option<String> {
         .find(|j| j.name == name)?
         .uid
         .clone()
-}
-
-fn place_of(run: &SequenceExecution) -> PlaceKey {
-    PlaceKey {
-        namespace: run.namespace().unwrap_or_default(),
-        project: run.spec.project.clone(),
-        stage: run.spec.stage.clone(),
-        service: run.spec.service.clone(),
-    }
-}
-
-/// Whether the run waits for its place: new, or queued.
-fn waits(run: &SequenceExecution) -> bool {
-    run.status
-        .as_ref()
-        .is_none_or(|s| s.phase.is_empty() || s.phase == sequence::phases::QUEUED)
 }

@@ -7,9 +7,9 @@ use kube::runtime::reflector::Store;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, children, definitions, evaluation, execution, history, problem, retry, wake};
+use super::{Context, children, definitions, delivery, evaluation, execution, history, problem, retry, wake};
 use crate::{
-    api::Evaluation,
+    api::{Delivery, Evaluation},
     core::labels,
     facts::{
         ended::EndedReader, execution::Reader, filled::filled, guarded::Guarded, holds::Holds,
@@ -53,6 +53,7 @@ pub async fn run(
     let (open, problem_stream) = problem::watch(client, wake_runs.clone(), wake_problems.clone());
     let (jobs, pods, job_changes) = children::watch_jobs(client);
     let (unanswered, evaluation_stream) = evaluation::watch(client);
+    let (deliveries, delivery_stream) = delivery::watch(client);
     let (listed, runs_listed) = watch::channel(false);
     let reader = Reader {
         client: client.clone(),
@@ -74,6 +75,7 @@ pub async fn run(
             reader.clone(),
             runs_listed,
             unanswered.clone(),
+            deliveries.clone(),
             options.ready.clone(),
         ),
     );
@@ -112,6 +114,8 @@ pub async fn run(
     let watched = (unanswered, evaluation_stream);
     let evaluations = evaluation::run(context.clone(), metrics, providers, watched, shutdown.clone());
     spawn(&mut deciders, "the evaluations' controller", evaluations);
+    let delivering = delivery::run(context.clone(), definitions, deliveries, delivery_stream, told());
+    spawn(&mut deciders, "the deliveries' controller", delivering);
     tracing::info!(field_manager = labels::COXSWAIN, "started");
 
     let ended = tokio::select! {
@@ -142,12 +146,14 @@ async fn announce(
     reader: Reader,
     mut runs_listed: watch::Receiver<bool>,
     unanswered: Store<Guarded<Evaluation>>,
+    deliveries: Store<Guarded<Delivery>>,
     ready: watch::Sender<bool>,
 ) {
     let filled = reader.definitions.wait_until_ready().await.is_ok()
         && runs_listed.wait_for(|listed| *listed).await.is_ok()
         && filled(&reader.problems).await.is_ok()
         && filled(&unanswered).await.is_ok()
+        && filled(&deliveries).await.is_ok()
         && filled(&reader.jobs).await.is_ok()
         && filled(&reader.pods).await.is_ok()
         && reader.holds.wait_until_ready().await;

@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod definitions;
+pub mod delivery;
 pub mod evaluation;
 pub mod event;
 pub mod history;
@@ -17,6 +18,7 @@ pub mod queue;
 pub mod remediation;
 pub mod selector;
 pub mod sequence;
+pub mod simulate;
 
 pub use invalid::Invalid;
 pub use note::Note;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use kube::{Resource, ResourceExt};
 
-use super::stores::Snapshot;
-use crate::api::{SequenceExecution, execution::Pinned};
+use crate::{
+    api::{SequenceExecution, execution::Pinned},
+    core::definitions::Snapshot,
+};
 
 /// The definitions that the run has pinned, with the generations that they have now, or without when they are gone.
 pub(super) fn current(run: &SequenceExecution, definitions: &Snapshot) -> Vec<Pinned> {

@@ -5,6 +5,7 @@ mod current;
 pub mod ended;
 pub mod execution;
 pub mod filled;
+pub mod flows;
 pub mod guarded;
 mod history;
 pub mod holds;

@@ -267,7 +267,7 @@ pub fn needs(execution: &SequenceExecution, now: Timestamp) -> Needs {
     }
 }
 
-pub use task::{EVALUATION, GET_ACTION, asks_for_action};
+pub use task::{APPROVAL, EVALUATION, GET_ACTION, asks_for_action};
 
 /// Who goes first: the sequence's own priority, else remediation before delivery.
 pub fn priority(sequence: &Sequence) -> i32 {
@@ -283,4 +283,11 @@ pub fn goes_on(execution: &SequenceExecution) -> bool {
         .control
         .as_ref()
         .is_none_or(|c| c.desired == crate::api::execution::Desired::Run)
+}
+
+/// Whether the run waits for its place: new, or queued.
+pub fn waits(run: &SequenceExecution) -> bool {
+    run.status
+        .as_ref()
+        .is_none_or(|s| s.phase.is_empty() || s.phase == phases::QUEUED)
 }

@@ -3,9 +3,12 @@
 mod brakes;
 mod by_hand;
 mod by_job;
+mod delivery;
+mod flow;
 mod healing;
 mod history;
 mod inputs;
+mod recorded;
 mod trouble;
 
 use std::{sync::Arc, time::Duration};
