@@ -115,21 +115,23 @@ fn ten_runs_and_the_newest_failed_one_are_kept() {
 fn old_runs_go_but_the_newest_and_closed_problems_go_without_their_runs() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "nothing").await;
-        age(&shop, "48h").await;
+        age(&shop, "12h").await;
         shop.problem("hopeless");
         assert_eq!(shop.ended("hopeless", mins(30)).await.phase, "Exhausted");
         shop.world.sleep(mins(15)).await;
         heals(&shop.world, "restart");
         healed(&shop, "slow-1").await;
         healed(&shop, "slow-2").await;
-        shop.world.sleep(hours(DAY)).await;
+        shop.world.sleep(hours(8)).await;
         assert_eq!(remembered(&shop.world).len(), 3);
-
-        shop.world.sleep(hours(2 * DAY)).await;
+        shop.world.sleep(hours(16)).await;
         assert_eq!(remembered(&shop.world), ["hopeless", "slow-2"]);
         assert_eq!(shop.world.list::<ProblemEvent>().len(), 3);
 
-        shop.world.sleep(hours(5 * DAY)).await;
+        shop.operator.crash();
+        shop.world.sleep(hours(7 * DAY)).await;
+        let _again = start(&shop.world, "operator-2");
+        shop.world.sleep(mins(2)).await;
         assert!(shop.world.list::<ProblemEvent>().is_empty(), "they are gone");
         assert_eq!(
             remembered(&shop.world),
