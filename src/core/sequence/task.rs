@@ -349,8 +349,10 @@ impl Machine<'_> {
     /// Records how the task ended.
     pub(super) fn finish_task(&mut self, index: usize, outcome: Outcome) -> Flow {
         let mut outcome = outcome;
-        let before = self.s.payload.clone().unwrap_or_default();
-        match after_task(&before, &outcome.data, outcome.verdict.as_str(), outcome.status()) {
+        let before = self.s.payload.take().unwrap_or_default();
+        let after = after_task(&before, &outcome.data, outcome.verdict.as_str(), outcome.status());
+        self.s.payload = Some(before);
+        match after {
             Ok(merged) => self.s.payload = Some(merged),
             Err(error) => outcome = Outcome::errored(error.reason(), error.to_string()),
         }
