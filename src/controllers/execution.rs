@@ -431,7 +431,10 @@ impl Executions {
 
     /// The run has ended or is gone: its place is free, its problem wants to know, and there may be one run too many.
     fn left(&self, run: &SequenceExecution) {
-        self.release(run);
+        // Others may have waited behind it although it only waited itself.
+        if !self.release(run) {
+            self.wake_waiting(run);
+        }
         self.ends.tell(PlaceKey::of(run));
         let uid = run.uid().unwrap_or_default();
         self.backoff.reset(&uid);
@@ -447,11 +450,19 @@ impl Executions {
         }
     }
 
-    fn release(&self, run: &SequenceExecution) {
-        let place = PlaceKey::of(run);
-        if !self.arbiter().release(&place, &run.uid().unwrap_or_default()) {
-            return;
+    /// Gives the run's place back. False: it did not have it.
+    fn release(&self, run: &SequenceExecution) -> bool {
+        let uid = run.uid().unwrap_or_default();
+        let held = self.arbiter().release(&PlaceKey::of(run), &uid);
+        if held {
+            self.wake_waiting(run);
         }
+        held
+    }
+
+    /// Those that wait for the run's place ask for it again.
+    fn wake_waiting(&self, run: &SequenceExecution) {
+        let place = PlaceKey::of(run);
         for other in self
             .runs()
             .filter(|o| PlaceKey::of(o) == place && o.uid() != run.uid() && sequence::waits(o))

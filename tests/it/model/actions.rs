@@ -9,7 +9,7 @@ use coxswain::api::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    operator::{Broken, Operator, Request, restart},
+    operator::{Broken, Operator, Request, leaves, restart},
     promises,
     shipyards::at,
     state::{EvaluationIs, Id, Life, Run, Says, State},
@@ -166,7 +166,14 @@ pub fn apply(operator: &mut Operator, before: &State, action: Action) -> Result<
     let mut s = before.clone();
     match action {
         Action::Operator(r) if s.runs[r].flight.is_some() => operator.go_on(&mut s, r, Request::Succeeds)?,
+        // The cache has learnt of the end.
+        Action::Operator(r) if s.runs[r].done() => {
+            s.runs[r].old = None;
+            leaves(&mut s, r);
+        }
         Action::Operator(r) => {
+            // It never goes back behind what it had.
+            s.runs[r].old = None;
             let view = s.runs[r].live.clone();
             operator.look(&mut s, r, view)?;
         }
@@ -236,7 +243,7 @@ fn forget(operator: &mut Operator, s: &mut State) {
     });
     for r in 0..s.runs.len() {
         let run = &mut s.runs[r];
-        if run.flight.is_some() || run.old.is_some() {
+        if run.flight.is_some() {
             continue;
         }
         if run.aborted.is_none() {
@@ -246,7 +253,7 @@ fn forget(operator: &mut Operator, s: &mut State) {
             continue;
         }
         run.live = operator.summary(&run.live);
-        (run.again, run.due, run.aborted) = (None, false, None);
+        (run.again, run.aborted) = (None, None);
         s.jobs.retain(|j| j.run != r);
         s.evaluations.retain(|e| e.run != r);
         s.approvals.retain(|a| a.run != r);
@@ -259,7 +266,7 @@ fn begin_anew(operator: &mut Operator, s: &mut State) {
         let created = r.live.metadata.creation_timestamp.as_ref().map(|t| t.0);
         r.status().is_none() && r.flight.is_none() && r.old.is_none() && created == Some(at(s.now))
     };
-    let over = |r: &Run| r.done() && r.flight.is_none() && r.old.is_none();
+    let over = |r: &Run| r.done() && r.flight.is_none() && r.old.is_none() && !r.due;
     if s.now == 0 || !s.runs.iter().any(fresh) || !s.runs.iter().all(|r| fresh(r) || over(r)) {
         return;
     }

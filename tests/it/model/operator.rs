@@ -107,12 +107,12 @@ impl Operator {
             return self.decide(s, r);
         }
         if request == Request::Fails {
-            fail(&mut s.runs[r]);
+            fail(s, r);
             return Ok(());
         }
         self.carry_out(s, r, request == Request::Refused)?;
         if request == Request::Unanswered {
-            fail(&mut s.runs[r]);
+            fail(s, r);
         }
         Ok(())
     }
@@ -451,9 +451,7 @@ impl Operator {
         run.again = again;
         run.flight = None;
         if run.done() {
-            // It has left the caches.
-            run.due = false;
-            run.created.clear();
+            leaves(s, r);
         }
         Ok(())
     }
@@ -521,27 +519,37 @@ fn job_uid(name: &str) -> String {
 }
 
 /// A request failed: the operator comes back to it after a while.
-fn fail(run: &mut Run) {
+fn fail(s: &mut State, r: usize) {
+    let run = &mut s.runs[r];
     run.flight = None;
-    run.due = !run.done();
+    run.due = true;
+    if run.done() {
+        leaves(s, r);
+    }
 }
 
 pub fn place_of(run: &Run) -> PlaceKey {
-    let spec = &run.live.spec;
-    PlaceKey {
-        namespace: "shop".to_owned(),
-        project: spec.project.clone(),
-        stage: spec.stage.clone(),
-        service: spec.service.clone(),
-    }
+    PlaceKey::of(&run.live)
+}
+
+/// A run that has ended leaves the caches. While an old version may still be looked at, it has not yet.
+pub fn leaves(s: &mut State, r: usize) {
+    let run = &mut s.runs[r];
+    run.due = run.old.is_some();
+    run.created.clear();
+    s.holders.retain(|holder| *holder != r);
+    wake_waiting(s, r);
 }
 
 fn release(s: &mut State, r: usize) {
     let before = s.holders.len();
     s.holders.retain(|holder| *holder != r);
-    if s.holders.len() == before {
-        return;
+    if s.holders.len() != before {
+        wake_waiting(s, r);
     }
+}
+
+fn wake_waiting(s: &mut State, r: usize) {
     let place = place_of(&s.runs[r]);
     for (i, other) in s.runs.iter_mut().enumerate() {
         other.due |= i != r && !other.done() && place_of(other) == place && other.waits();

@@ -203,7 +203,10 @@ pub fn quiet(operator: &mut Operator, s: &State) -> Result<(), Broken> {
             refused: None,
             doing: None,
         };
-        if s.runs[r].done() {
+        // A run in the queue looks every minute, for the case that one before it stopped waiting without an end.
+        let run = &s.runs[r];
+        let behind = |o: &Run| !o.done() && o.uid() != run.uid() && o.place() == run.place();
+        if run.done() || (run.waits() && run.again.is_some() && s.runs.iter().any(behind)) {
             continue;
         }
         let decided = operator.decision(&mut s.clone(), r, &flight);
