@@ -107,7 +107,7 @@ impl Machine<'_> {
             key_index: found.index,
             job_index,
             try_: recorded.try_,
-            event: &self.event(index, spec),
+            event: &self.event(index, spec, build::reads_data(task)),
         };
         let job = build::build(&input).map_err(|e| Outcome::errored(e.reason(), e.to_string()))?;
         Ok((job, build::timeout(task, spec)))

@@ -6,12 +6,10 @@ use coxswain::api::{
     execution::{Control, Desired},
 };
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-
 use super::{
+    forget::forget,
     operator::{Broken, Operator, Request, leaves, restart},
     promises,
-    shipyards::at,
     state::{EvaluationIs, Id, Life, Run, Says, State},
 };
 
@@ -110,14 +108,12 @@ fn of_world(s: &State, found: &mut Vec<Action>) {
             Life::Pending => {
                 found.push(Action::JobStarts(j));
                 if s.budget.evictions > 0 {
-                    found.push(Action::JobEnds(j, Life::Evicted, true));
-                    found.push(Action::JobEnds(j, Life::Evicted, false));
+                    ends(s, j, Life::Evicted, found);
                 }
             }
             Life::Running => {
-                for (code, pod_first) in [(0, true), (0, false), (1, true), (1, false)] {
-                    found.push(Action::JobEnds(j, Life::Ended(code), pod_first));
-                }
+                ends(s, j, Life::Ended(0), found);
+                ends(s, j, Life::Ended(1), found);
             }
             Life::Ended(_) | Life::Evicted if !s.runs[job.run].done() => {
                 found.extend((!job.pod_seen).then_some(Action::PodSeen(j)));
@@ -143,6 +139,13 @@ fn of_world(s: &State, found: &mut Vec<Action>) {
         if open && s.budget.deletions > 0 {
             found.push(Action::DeleteQuestion(a));
         }
+    }
+}
+
+fn ends(s: &State, job: usize, life: Life, found: &mut Vec<Action>) {
+    found.push(Action::JobEnds(job, life, true));
+    if s.budget.reordered > 0 {
+        found.push(Action::JobEnds(job, life, false));
     }
 }
 
@@ -216,66 +219,7 @@ pub fn apply(operator: &mut Operator, before: &State, action: Action) -> Result<
     promises::always(&s)?;
     promises::quiet(operator, &s)?;
     forget(operator, &mut s);
-    begin_anew(operator, &mut s);
     Ok(Some(s))
-}
-
-/// What decides nothing any more makes no difference between states: when a Job ran whose end is recorded.
-fn forget(operator: &mut Operator, s: &mut State) {
-    for job in &mut s.jobs {
-        let run = &s.runs[job.run];
-        let attempt = run.status().and_then(|s| s.attempts.last());
-        let mut recorded = attempt.iter().flat_map(|a| &a.tasks).flat_map(|t| &t.jobs);
-        let waited_for =
-            recorded.any(|j| j.name == *job.name && matches!(j.state.as_str(), "Starting" | "Running"));
-        if !waited_for && !job.lives() && run.flight.is_none() && run.old.is_none() {
-            (job.pod_seen, job.job_seen) = (true, true);
-            (job.started_at, job.ended_at) = (0, 0);
-        }
-    }
-    let runs = &s.runs;
-    s.evaluations.retain(|e| {
-        let newest = runs[e.run]
-            .status()
-            .and_then(|s| s.attempts.last())
-            .map(|a| a.number);
-        runs[e.run].flight.is_some() || runs[e.run].old.is_some() || e.object.spec.attempt >= newest
-    });
-    for r in 0..s.runs.len() {
-        let run = &mut s.runs[r];
-        if run.flight.is_some() {
-            continue;
-        }
-        if run.aborted.is_none() {
-            run.live = operator.summary(&run.live);
-        }
-        if !run.done() {
-            continue;
-        }
-        run.live = operator.summary(&run.live);
-        (run.again, run.aborted) = (None, None);
-        s.jobs.retain(|j| j.run != r);
-        s.evaluations.retain(|e| e.run != r);
-        s.approvals.retain(|a| a.run != r);
-    }
-}
-
-/// Where nothing has begun but what was created just now, the clock begins anew: what comes does not depend on when.
-fn begin_anew(operator: &mut Operator, s: &mut State) {
-    let fresh = |r: &Run| {
-        let created = r.live.metadata.creation_timestamp.as_ref().map(|t| t.0);
-        r.status().is_none() && r.flight.is_none() && r.old.is_none() && created == Some(at(s.now))
-    };
-    let over = |r: &Run| r.done() && r.flight.is_none() && r.old.is_none() && !r.due;
-    if s.now == 0 || !s.runs.iter().any(fresh) || !s.runs.iter().all(|r| fresh(r) || over(r)) {
-        return;
-    }
-    s.now = 0;
-    for run in s.runs.iter_mut().filter(|r| !r.done()) {
-        let mut next = (*run.live).clone();
-        next.metadata.creation_timestamp = Some(Time(at(0)));
-        run.live = operator.runs.keep(next);
-    }
 }
 
 fn want(operator: &mut Operator, s: &mut State, r: usize, desired: Desired) {
@@ -309,6 +253,7 @@ fn world(operator: &mut Operator, s: &mut State, action: Action) {
         }
         Action::JobEnds(j, life, pod_first) => {
             s.budget.evictions -= u8::from(life == Life::Evicted);
+            s.budget.reordered -= u8::from(!pod_first);
             let job = &mut s.jobs[j];
             (job.life, job.ended_at) = (life, s.now);
             (job.pod_seen, job.job_seen) = (pod_first, !pod_first);

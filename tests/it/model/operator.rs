@@ -13,12 +13,11 @@ use coxswain::{
 };
 
 use super::{
-    promises,
     seen::Seen,
     shipyards::{START, Shipyard, at},
-    state::{ApprovalIs, Doing, EvaluationIs, Flight, Id, JobIs, Life, Name, Pool, Run, State},
+    state::{Doing, Flight, Id, Name, Pool, Run, State},
 };
-use coxswain::api::{Approval, Evaluation, SequenceExecutionStatus, Timestamp as ApiTime};
+use coxswain::api::{Approval, Evaluation};
 use k8s_openapi::api::batch::v1::Job;
 
 /// What becomes of the next request.
@@ -39,7 +38,7 @@ pub struct Decided {
     /// Whether the status stays as it is.
     pub same: bool,
     /// The version with its status.
-    next: Id<SequenceExecution>,
+    pub next: Id<SequenceExecution>,
 }
 
 /// A broken promise, in words.
@@ -48,11 +47,11 @@ pub type Broken = String;
 pub struct Operator {
     pub shipyard: Shipyard,
     pub runs: Pool<SequenceExecution>,
-    jobs: Pool<Job>,
-    evaluations: Pool<Evaluation>,
+    pub jobs: Pool<Job>,
+    pub evaluations: Pool<Evaluation>,
     pub approvals: Pool<Approval>,
     decisions: HashMap<Seen, Id<Decided>>,
-    summaries: HashMap<Id<SequenceExecution>, Id<SequenceExecution>>,
+    pub summaries: HashMap<Id<SequenceExecution>, Id<SequenceExecution>>,
 }
 
 impl Operator {
@@ -222,7 +221,7 @@ impl Operator {
     }
 
     /// What takes no request is done at once.
-    fn skip_empty(&mut self, s: &mut State, r: usize) -> Result<(), Broken> {
+    pub fn skip_empty(&mut self, s: &mut State, r: usize) -> Result<(), Broken> {
         loop {
             let flight = s.runs[r].flight.as_ref().unwrap();
             let Some(doing) = flight.doing.clone() else {
@@ -238,200 +237,6 @@ impl Operator {
                 return Ok(());
             }
         }
-    }
-
-    fn carry_out(&mut self, s: &mut State, r: usize, refused: bool) -> Result<(), Broken> {
-        let doing = s.runs[r].flight.as_ref().unwrap().doing.clone().unwrap();
-        let decision = &doing.decided.decision;
-        let status = decision.first.len();
-        if doing.at < status {
-            if !self.first(s, r, &decision.first[doing.at]) {
-                s.runs[r].flight.as_mut().unwrap().doing = None;
-                return Ok(());
-            }
-            s.runs[r].flight.as_mut().unwrap().doing.as_mut().unwrap().at += 1;
-        } else if doing.at == status {
-            if !self.write(s, r, &doing.decided)? {
-                return Ok(());
-            }
-            self.written(s, r, decision);
-        } else {
-            self.then(s, r, &decision.then[doing.at - status - 1], refused)?;
-            s.runs[r].flight.as_mut().unwrap().doing.as_mut().unwrap().at += 1;
-        }
-        self.skip_empty(s, r)
-    }
-
-    /// False: what was decided on has changed.
-    fn first(&mut self, s: &mut State, r: usize, effect: &Effect) -> bool {
-        match effect {
-            Effect::DeleteJob { name, uid } => {
-                for job in s.jobs.iter_mut().filter(|j| *j.name == **name && !j.deleted) {
-                    if uid.is_none() || *uid == job.object.metadata.uid {
-                        job.deleted = true;
-                        s.runs[r].due = true;
-                    }
-                }
-            }
-            Effect::SettleApproval(settled) => {
-                let name = &settled.metadata.name;
-                let mut found = s.approvals.iter_mut().filter(|a| a.object.metadata.name == *name);
-                let version = settled.metadata.resource_version.clone().unwrap();
-                match found
-                    .next()
-                    .filter(|a| !a.deleted && a.version.to_string() == version)
-                {
-                    None => return false,
-                    Some(found) => {
-                        let mut object = settled.as_ref().clone();
-                        object.metadata.resource_version = None;
-                        found.object = self.approvals.keep(object);
-                        found.version += 1;
-                        s.runs[r].due = true;
-                    }
-                }
-            }
-            _ => unreachable!("{effect:?} comes after the status"),
-        }
-        true
-    }
-
-    /// The status, if nobody wrote since it was read. False: somebody did; the newest version is judged.
-    fn write(&self, s: &mut State, r: usize, decided: &Decided) -> Result<bool, Broken> {
-        let run = &mut s.runs[r];
-        let flight = run.flight.as_mut().unwrap();
-        if flight.view != run.live {
-            flight.view = run.live.clone();
-            flight.doing = None;
-            return Ok(false);
-        }
-        let next = decided.next.clone();
-        promises::may_write(run, &decided.decision.status)?;
-        if s.budget.stale > 0 {
-            run.old = Some(run.live.clone());
-        }
-        run.live = next.clone();
-        run.due = true;
-        let flight = run.flight.as_mut().unwrap();
-        flight.view = next;
-        flight.fresh = true;
-        Ok(true)
-    }
-
-    fn written(&self, s: &mut State, r: usize, decision: &Decision) {
-        if !decision.wants_place {
-            release(s, r);
-        }
-        s.runs[r].flight.as_mut().unwrap().doing.as_mut().unwrap().at += 1;
-    }
-
-    fn then(&mut self, s: &mut State, r: usize, effect: &Effect, refused: bool) -> Result<(), Broken> {
-        let (name, existed) = match effect {
-            Effect::CreateJob(job) => {
-                let name = job.metadata.name.clone().unwrap();
-                let found = s.jobs.iter().find(|j| *j.name == *name && !j.deleted);
-                let unknown = found.is_some_and(|j| j.object.metadata.uid != recorded_uid(s, r, &name));
-                if found.is_none() && !refused {
-                    self.create_job(s, r, job)?;
-                }
-                (name, unknown)
-            }
-            Effect::CreateEvaluation(evaluation) => {
-                let name = evaluation.metadata.name.clone();
-                let found = s.evaluations.iter().any(|e| e.object.metadata.name == name);
-                if !found && !refused {
-                    promises::may_begin(s, r, evaluation.spec.attempt, None)?;
-                    let object = self.evaluations.keep(evaluation.as_ref().clone());
-                    s.evaluations.push(EvaluationIs {
-                        run: r,
-                        object,
-                        verdict: None,
-                    });
-                }
-                (name.unwrap(), found)
-            }
-            Effect::CreateApproval(question) => {
-                let name = question.metadata.name.clone();
-                let found = s
-                    .approvals
-                    .iter()
-                    .any(|a| !a.deleted && a.object.metadata.name == name);
-                if !found && !refused {
-                    promises::may_begin(
-                        s,
-                        r,
-                        Some(question.spec.attempt),
-                        usize::try_from(question.spec.task).ok(),
-                    )?;
-                    let mut object = question.as_ref().clone();
-                    object.metadata.uid = Some(format!("question-{}", s.approvals.len()));
-                    let object = self.approvals.keep(object);
-                    s.approvals.push(ApprovalIs {
-                        run: r,
-                        object,
-                        version: 1,
-                        deleted: false,
-                    });
-                    s.runs[r].due = true;
-                }
-                (name.unwrap(), true)
-            }
-            Effect::CreateExecution(next) => {
-                let name = next.metadata.name.clone().unwrap();
-                if !refused && !s.runs.iter().any(|o| o.name() == name) {
-                    self.create_run(s, r, next)?;
-                }
-                (name, false)
-            }
-            _ => unreachable!("{effect:?} comes before the status"),
-        };
-        let flight = s.runs[r].flight.as_mut().unwrap();
-        let doing = flight.doing.as_mut().unwrap();
-        if refused {
-            flight.refused = Some(name.into());
-            doing.refused = true;
-        }
-        doing.judge |= refused || existed;
-        Ok(())
-    }
-
-    fn create_job(&mut self, s: &mut State, r: usize, job: &Job) -> Result<(), Broken> {
-        promises::may_create_job(s, r, job)?;
-        let mut object = job.clone();
-        let name: Name = job.metadata.name.clone().unwrap().into();
-        object.metadata.uid = Some(job_uid(&name));
-        let key: Name = job.metadata.annotations.as_ref().unwrap()[labels::KEY]
-            .as_str()
-            .into();
-        let object = self.jobs.keep(object);
-        s.runs[r].created.push(name.clone());
-        s.runs[r].due = true;
-        s.jobs.push(JobIs {
-            run: r,
-            name,
-            key,
-            object,
-            life: Life::Pending,
-            started_at: 0,
-            ended_at: 0,
-            pod_seen: true,
-            job_seen: true,
-            deleted: false,
-        });
-        Ok(())
-    }
-
-    fn create_run(&mut self, s: &mut State, r: usize, next: &SequenceExecution) -> Result<(), Broken> {
-        promises::may_follow(s, r, next)?;
-        let mut next = next.clone();
-        let name = next.metadata.name.clone().unwrap();
-        next.metadata.uid = Some(format!("uid-{name}"));
-        next.metadata.generation = Some(1);
-        next.metadata.creation_timestamp =
-            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(s.now)));
-        let next = self.runs.keep(next);
-        s.runs.push(Run::new(next));
-        Ok(())
     }
 
     fn round_ends(&mut self, s: &mut State, r: usize) -> Result<(), Broken> {
@@ -455,66 +260,10 @@ impl Operator {
         }
         Ok(())
     }
-
-    /// The run without what decides nothing any more, so that states which differ in nothing else are one.
-    pub fn summary(&mut self, run: &Id<SequenceExecution>) -> Id<SequenceExecution> {
-        if let Some(known) = self.summaries.get(run) {
-            return known.clone();
-        }
-        let mut short = (**run).clone();
-        short.status = short.status.take().map(|status| {
-            if status.done {
-                seen_by_others(status)
-            } else {
-                still_decides(status)
-            }
-        });
-        let short = self.runs.keep(short);
-        self.summaries.insert(run.clone(), short.clone());
-        self.summaries.insert(short.clone(), short.clone());
-        short
-    }
-}
-
-/// Of a run that has ended.
-fn seen_by_others(status: SequenceExecutionStatus) -> SequenceExecutionStatus {
-    SequenceExecutionStatus {
-        phase: status.phase,
-        done: true,
-        finished_at: Some(ApiTime(at(0))),
-        triggered: status.triggered,
-        ..SequenceExecutionStatus::default()
-    }
-}
-
-/// Of tasks that have ended the machine reads how, and when; not what was told of it on the way.
-fn still_decides(mut status: SequenceExecutionStatus) -> SequenceExecutionStatus {
-    let last = status.attempts.len().saturating_sub(1);
-    for (i, attempt) in status.attempts.iter_mut().enumerate() {
-        let over = i < last;
-        if over {
-            (attempt.started_at, attempt.finished_at) = (None, Some(ApiTime(at(0))));
-        }
-        for task in attempt.tasks.iter_mut().filter(|t| t.finished_at.is_some()) {
-            (task.started_at, task.wait_until) = (None, None);
-            task.message.clear();
-            if over {
-                task.finished_at = Some(ApiTime(at(0)));
-                task.evaluation = None;
-                task.jobs.clear();
-            }
-            for job in &mut task.jobs {
-                (job.recorded_at, job.started_at, job.uid) = (None, None, None);
-                job.finished_at = Some(ApiTime(at(0)));
-                job.message.clear();
-            }
-        }
-    }
-    status
 }
 
 /// There is one Job of a name, ever.
-fn job_uid(name: &str) -> String {
+pub fn job_uid(name: &str) -> String {
     format!("uid-{name}")
 }
 
@@ -541,7 +290,7 @@ pub fn leaves(s: &mut State, r: usize) {
     wake_waiting(s, r);
 }
 
-fn release(s: &mut State, r: usize) {
+pub fn release(s: &mut State, r: usize) {
     let before = s.holders.len();
     s.holders.retain(|holder| *holder != r);
     if s.holders.len() != before {
@@ -577,7 +326,7 @@ pub fn restart(s: &mut State) {
     }
 }
 
-fn recorded_uid(s: &State, r: usize, job: &str) -> Option<String> {
+pub fn recorded_uid(s: &State, r: usize, job: &str) -> Option<String> {
     let attempt = s.runs[r].flight.as_ref()?.view.status.as_ref()?.attempts.last()?;
     let mut jobs = attempt.tasks.iter().flat_map(|t| &t.jobs);
     jobs.find(|j| j.name == job)?.uid.clone()

@@ -62,18 +62,6 @@ pub fn search(shipyard: Shipyard, budget: Budget) -> Found {
     };
     while let Some((number, state)) = open.pop_front() {
         count_end(&state, &mut found.ends);
-        if number % 10000 == 9999 {
-            eprintln!(
-                "{number} open {} now {} dec {} {:?}",
-                open.len(),
-                state.now,
-                operator.decisions(),
-                began.elapsed()
-            );
-            if number > 4_000_000 {
-                panic!("{}", story(&nodes, number, None, &state));
-            }
-        }
         for action in possible(&state) {
             let next = match apply(&mut operator, &state, action) {
                 Ok(Some(next)) => next,

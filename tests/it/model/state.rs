@@ -89,7 +89,7 @@ pub struct State {
 }
 
 /// How often each trouble may still come.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Budget {
     /// The operator dies, and is back at once or after more than five minutes.
     pub crashes: u8,
@@ -101,6 +101,8 @@ pub struct Budget {
     pub stale: u8,
     /// A look that nothing is the reason of.
     pub again: u8,
+    /// A Job's end is seen before its pod's.
+    pub reordered: u8,
     /// A pod is taken off its node before its container starts.
     pub evictions: u8,
     /// An evaluation can't measure.
