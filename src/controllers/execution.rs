@@ -432,9 +432,8 @@ impl Executions {
     /// The run has ended or is gone: its place is free, its problem wants to know, and there may be one run too many.
     fn left(&self, run: &SequenceExecution) {
         // Others may have waited behind it although it only waited itself.
-        if !self.release(run) {
-            self.wake_waiting(run);
-        }
+        self.release(run);
+        self.wake_waiting(run);
         self.ends.tell(PlaceKey::of(run));
         let uid = run.uid().unwrap_or_default();
         self.backoff.reset(&uid);
@@ -450,14 +449,12 @@ impl Executions {
         }
     }
 
-    /// Gives the run's place back. False: it did not have it.
-    fn release(&self, run: &SequenceExecution) -> bool {
-        let uid = run.uid().unwrap_or_default();
-        let held = self.arbiter().release(&PlaceKey::of(run), &uid);
+    fn release(&self, run: &SequenceExecution) {
+        let (place, uid) = (PlaceKey::of(run), run.uid().unwrap_or_default());
+        let held = self.arbiter().release(&place, &uid);
         if held {
             self.wake_waiting(run);
         }
-        held
     }
 
     /// Those that wait for the run's place ask for it again.

@@ -44,12 +44,17 @@ pub fn may_create_job(s: &State, r: usize, job: &Job) -> Result<(), Broken> {
     let mut key = key.split('/').skip(1).map(|part| part.parse::<usize>().unwrap());
     let (attempt, task) = (key.next().unwrap(), key.next().unwrap());
     may_begin(s, r, i32::try_from(attempt).ok(), Some(task))?;
+    // One that was deleted before it was known of is put again; only what was settled counts.
     let asked = s.approvals.iter().filter(|a| a.run == r);
-    for question in asked {
-        let phase = question.object.status.as_ref().map(|s| s.phase.as_str());
-        if phase != Some("Approved") {
-            return Err(format!("a Job after a question that is {phase:?}"));
-        }
+    let mut settled = asked
+        .clone()
+        .filter_map(|a| a.object.status.as_ref())
+        .filter(|s| s.done);
+    if asked.count() > 0 && !settled.clone().any(|s| s.phase == "Approved") {
+        return Err("a Job after a question that nobody approved".to_owned());
+    }
+    if let Some(no) = settled.find(|s| s.phase != "Approved") {
+        return Err(format!("a Job after a question that is {}", no.phase));
     }
     Ok(())
 }

@@ -52,12 +52,12 @@ impl Operator {
             }
             Effect::SettleApproval(settled) => {
                 let name = &settled.metadata.name;
-                let mut found = s.approvals.iter_mut().filter(|a| a.object.metadata.name == *name);
+                let mut found = s
+                    .approvals
+                    .iter_mut()
+                    .filter(|a| !a.deleted && a.object.metadata.name == *name);
                 let version = settled.metadata.resource_version.clone().unwrap();
-                match found
-                    .next()
-                    .filter(|a| !a.deleted && a.version.to_string() == version)
-                {
+                match found.next().filter(|a| a.version.to_string() == version) {
                     None => return false,
                     Some(found) => {
                         let mut object = settled.as_ref().clone();
