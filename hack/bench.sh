@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures what docs/performance.md says, on clusters of its own. Each figure is a line of a Markdown table on stdout.
 #
-#   bench.sh [all|sequence|memory]
+#   bench.sh [all|step|sequence|memory]
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
@@ -10,13 +10,25 @@ set -euo pipefail
 cd "$repo"
 unset KUBECONFIG
 
-can_run_containers || die "the measurements need root on Debian or Ubuntu"
 what=${1:-all}
 case $what in
-all | sequence | memory) ;;
-*) die "there is nothing '$what' to measure; there are: all, sequence, memory" ;;
+all | step | sequence | memory) ;;
+*) die "there is nothing '$what' to measure; there are: all, step, sequence, memory" ;;
 esac
 
+# The pure engine alone; this needs no cluster.
+measure_step() {
+	cargo bench --quiet --locked --bench step |
+		sed -n 's/.*time: *\[[^ ]* [^ ]* \([^ ]* [^ ]*\) .*/| one transition of the engine: 20 tasks, 16 KiB of payload | \1 |/p'
+}
+
+if [ "$what" = step ]; then
+	rust
+	printf '| what | measured |\n| --- | --- |\n'
+	measure_step
+	exit
+fi
+can_run_containers || die "the measurements need root on Debian or Ubuntu"
 "$repo/hack/install-deps.sh"
 rust
 mapfile -t built < <(hack/operator-image.sh --both)
@@ -43,6 +55,9 @@ measure() {
 
 printf '| what | measured |\n| --- | --- |\n'
 printf '| the operator, a static binary | %s MB |\n' "$(stat -c %s "${built[0]}" | awk '{ printf "%.1f", $1 / 1e6 }')"
+if [ "$what" = all ]; then
+	measure_step
+fi
 if [ "$what" != memory ]; then
 	mapfile -t images < <(hack/images/build.sh --only busybox)
 	quietly "$tool" up --name "$name"

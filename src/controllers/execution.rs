@@ -431,7 +431,9 @@ impl Executions {
 
     /// The run has ended or is gone: its place is free, its problem wants to know, and there may be one run too many.
     fn left(&self, run: &SequenceExecution) {
+        // Others may have waited behind it although it only waited itself.
         self.release(run);
+        self.wake_waiting(run);
         self.ends.tell(PlaceKey::of(run));
         let uid = run.uid().unwrap_or_default();
         self.backoff.reset(&uid);
@@ -448,10 +450,16 @@ impl Executions {
     }
 
     fn release(&self, run: &SequenceExecution) {
-        let place = PlaceKey::of(run);
-        if !self.arbiter().release(&place, &run.uid().unwrap_or_default()) {
-            return;
+        let (place, uid) = (PlaceKey::of(run), run.uid().unwrap_or_default());
+        let held = self.arbiter().release(&place, &uid);
+        if held {
+            self.wake_waiting(run);
         }
+    }
+
+    /// Those that wait for the run's place ask for it again.
+    fn wake_waiting(&self, run: &SequenceExecution) {
+        let place = PlaceKey::of(run);
         for other in self
             .runs()
             .filter(|o| PlaceKey::of(o) == place && o.uid() != run.uid() && sequence::waits(o))

@@ -19,7 +19,7 @@ pub fn triggered(
     time: jiff::Timestamp,
 ) -> Value {
     let uid = execution.metadata.uid.as_deref().unwrap_or_default();
-    json!({
+    let mut event = json!({
         "specversion": "1.0",
         "type": triggered_type(&task.name),
         "id": id(uid, attempt, task_index),
@@ -27,8 +27,10 @@ pub fn triggered(
         "time": time.to_string(),
         "shkeptncontext": execution.spec.context.as_deref().unwrap_or(uid),
         "datacontenttype": "application/json",
-        "data": payload::for_task(&execution.spec, payload, task),
-    })
+    });
+    // Moved in: the macro would copy all of it once more.
+    event["data"] = Value::Object(payload::for_task(&execution.spec, payload, task));
+    event
 }
 
 /// A UUID (version 8: made from a hash) for the event of one task of one attempt.

@@ -108,16 +108,29 @@ pub fn merge(old: &mut Object, newer: &Object) {
     }
 }
 
-/// The payload after a task has ended: its data is merged in, and `result` and `status` are the task's. A message is
-/// not carried on: it spoke of that task.
-pub fn after_task(payload: &Object, data: &Object, result: &str, status: &str) -> Result<Object, TooLarge> {
-    let mut merged = payload.clone();
-    merge(&mut merged, data);
-    merged.remove("message");
-    merged.insert("result".to_owned(), json!(result));
-    merged.insert("status".to_owned(), json!(status));
-    check_payload(&merged)?;
-    Ok(merged)
+/// Brings the payload to what it is after a task has ended: its data is merged in, and `result` and `status` are the
+/// task's. A message is not carried on: it spoke of that task. If that is too large the payload stays as it was.
+pub fn after_task(payload: &mut Object, data: &Object, result: &str, status: &str) -> Result<(), TooLarge> {
+    // What changes is remembered, and not the whole, which may be large.
+    let touched = data
+        .keys()
+        .map(String::as_str)
+        .chain(["message", "result", "status"]);
+    let before: Vec<(String, Option<Value>)> = touched
+        .map(|key| (key.to_owned(), payload.get(key).cloned()))
+        .collect();
+    merge(payload, data);
+    payload.remove("message");
+    payload.insert("result".to_owned(), json!(result));
+    payload.insert("status".to_owned(), json!(status));
+    check_payload(payload).inspect_err(|_| {
+        for (key, value) in before {
+            match value {
+                Some(value) => payload.insert(key, value),
+                None => payload.remove(&key),
+            };
+        }
+    })
 }
 
 /// The data of a task's event: the payload so far, where the run is (nothing overrides that), its labels, and the
@@ -226,13 +239,9 @@ mod tests {
         let data = for_task(&spec(), &payload, &task("mytask", json!({"foo": "bar"})));
         assert!(!data.contains_key("result") && !data.contains_key("status"));
         // A task's own data, not its properties, is what the next one gets.
-        let payload = after_task(
-            &payload,
-            &object(json!({"mytask": {"bar": "foo"}})),
-            "pass",
-            "succeeded",
-        )
-        .unwrap();
+        let mut payload = payload;
+        let data = object(json!({"mytask": {"bar": "foo"}}));
+        after_task(&mut payload, &data, "pass", "succeeded").unwrap();
         let data = for_task(&spec(), &payload, &task("second", json!({"foo": "bar"})));
         assert_eq!(data["mytask"], json!({"bar": "foo"}));
         assert_eq!(data["second"], json!({"foo": "bar"}));
@@ -253,8 +262,11 @@ mod tests {
             error.to_string(),
             "spec.data has 32776 bytes, at most 16384 are allowed: keep large values elsewhere and pass a link"
         );
-        let error = after_task(&Object::new(), &large, "pass", "succeeded").unwrap_err();
+        let before = object(json!({"x": 1, "message": "m", "result": "warning"}));
+        let mut payload = before.clone();
+        let error = after_task(&mut payload, &large, "pass", "succeeded").unwrap_err();
         assert_eq!(error.reason(), "PayloadTooLarge");
+        assert_eq!(payload, before, "it stays as it was");
         assert_eq!(check_plan(&large).unwrap_err().reason(), "PlanTooLarge");
     }
 

@@ -191,6 +191,12 @@ pub fn timeout(job: &JobTask, task: &Task) -> Duration {
         .unwrap_or(TIMEOUT_DEFAULT)
 }
 
+/// Whether [`build`] reads more of the event's data than its labels.
+pub fn reads_data(task: &JobTask) -> bool {
+    let mut env = task.env.iter().flatten();
+    env.any(|entry| entry.value_from == "event")
+}
+
 /// The Job: one pod, one container, no retries of its own.
 pub fn build(input: &JobInput) -> Result<Job, JobError> {
     let task = action(input)

@@ -51,6 +51,11 @@ pub fn matching<'a>(configs: &'a [PinnedJobConfig], event: &Value) -> Result<Vec
     }
 }
 
+/// Whether what matches depends on more of an event than its name.
+pub fn reads_data(configs: &[PinnedJobConfig]) -> bool {
+    every_action(configs).any(|matched| matched.action.events.iter().any(|f| f.jsonpath.is_some()))
+}
+
 /// Whether an action has the event's name; its conditions may still fail.
 pub fn may_match(configs: &[PinnedJobConfig], event: &Value) -> bool {
     let event_type = event["type"].as_str().unwrap_or_default();

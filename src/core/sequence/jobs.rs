@@ -107,7 +107,7 @@ impl Machine<'_> {
             key_index: found.index,
             job_index,
             try_: recorded.try_,
-            event: &self.event(index, spec),
+            event: &self.event(index, spec, build::reads_data(task)),
         };
         let job = build::build(&input).map_err(|e| Outcome::errored(e.reason(), e.to_string()))?;
         Ok((job, build::timeout(task, spec)))
@@ -197,6 +197,8 @@ impl Machine<'_> {
             .and_then(|t| t.deadline.as_ref())
             .is_some_and(|d| self.now >= d.0);
         match seen {
+            // It may be missing because it was deleted for that, and a crash came before the record.
+            Observation::Create if late => self.overdue(index, at, None),
             Observation::Create => self.create_again(index, &job),
             Observation::NameTaken { message } => self.fail_job(index, at, "NameTaken", &message),
             Observation::Waiting { blocked } if late => self.overdue(index, at, blocked.map(|b| b.message)),
@@ -312,6 +314,13 @@ impl Machine<'_> {
     /// It is certain that nothing ran, or the task may run again: a new try, with a new Job.
     fn retry(&mut self, index: usize, at: usize, job: JobStatus, reason: &str, message: &str) -> Flow {
         if self.facts.jobs.contains_key(&job.name) {
+            // Deleted before its uid is on record it would look like one that was never created, and be created again.
+            let slot = self.task_status(index).and_then(|t| t.jobs.get(at));
+            if slot.is_some_and(|slot| slot.uid.is_none()) {
+                self.rest_with(index, at, job, "Starting");
+                self.look_again(self.now);
+                return Flow::Rest;
+            }
             self.first.push(Effect::DeleteJob {
                 name: job.name.clone(),
                 uid: job.uid.clone(),

@@ -164,7 +164,6 @@ impl Machine<'_> {
             task.started_at = Some(now);
             task.wait_until = None;
         }
-        let event = self.event(index, spec);
         // A copy, because the machine changes below; it is small and this happens once a task.
         let configs = self
             .s
@@ -172,6 +171,7 @@ impl Machine<'_> {
             .as_ref()
             .map(|p| p.job_configs.clone())
             .unwrap_or_default();
+        let event = self.event(index, spec, matching::reads_data(&configs));
         // Observe decides and evaluates, and never creates a Job: the built-ins do it in place of Jobs.
         let matches = if self.observes() && matches!(spec.name.as_str(), GET_ACTION | EVALUATION) {
             vec![]
@@ -221,9 +221,10 @@ impl Machine<'_> {
         configs: &[PinnedJobConfig],
     ) -> Option<(&'static str, String)> {
         let sequence = self.sequence()?;
+        let data = matching::reads_data(configs);
         let mut later = sequence.tasks.iter().enumerate().skip(index + 1);
         later.find_map(|(index, spec)| {
-            let event = self.event(index, spec);
+            let event = self.event(index, spec, data);
             let built_in = matches!(spec.name.as_str(), GET_ACTION | EVALUATION | APPROVAL)
                 || spec.executor == Some(Executor::External);
             let told = |why: &str| format!("nothing was done, because {} could not follow: {why}", spec.name);
@@ -306,16 +307,18 @@ impl Machine<'_> {
         brakes::may_act(remediation.budget, &started, self.now).err()
     }
 
-    /// The event that the task's executors see.
-    pub(super) fn event(&self, index: usize, spec: &Task) -> Value {
+    /// The event that the task's executors see; without its data, which may be large, where nobody reads that.
+    pub(super) fn event(&self, index: usize, spec: &Task, data: bool) -> Value {
         let number = self.attempt_number();
         let started = self
             .task_status(index)
             .and_then(|t| t.started_at.as_ref())
             .map_or(self.now, |t| t.0);
+        let whole = self.s.payload.as_ref();
+        let short = (!data).then(|| payload::labels_only(whole));
         payload::event(
             self.execution,
-            self.s.payload.as_ref(),
+            short.as_ref().or(whole),
             spec,
             number,
             index,
@@ -349,10 +352,10 @@ impl Machine<'_> {
     /// Records how the task ended.
     pub(super) fn finish_task(&mut self, index: usize, outcome: Outcome) -> Flow {
         let mut outcome = outcome;
-        let before = self.s.payload.clone().unwrap_or_default();
-        match after_task(&before, &outcome.data, outcome.verdict.as_str(), outcome.status()) {
-            Ok(merged) => self.s.payload = Some(merged),
-            Err(error) => outcome = Outcome::errored(error.reason(), error.to_string()),
+        let payload = self.s.payload.get_or_insert_default();
+        let (result, status) = (outcome.verdict.as_str(), outcome.status());
+        if let Err(error) = after_task(payload, &outcome.data, result, status) {
+            outcome = Outcome::errored(error.reason(), error.to_string());
         }
         let now = ApiTime(self.now);
         let result = outcome.verdict.as_str();

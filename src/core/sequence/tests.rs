@@ -7,6 +7,7 @@ use serde_json::json;
 
 mod asking;
 mod delivering;
+mod searched;
 
 use super::*;
 use crate::{

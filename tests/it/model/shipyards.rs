@@ -1,0 +1,123 @@
+//! The small shipyards that are searched.
+
+use std::collections::BTreeMap;
+
+use coxswain::{
+    api::{
+        SequenceExecution,
+        execution::{Follower, PinnedJobConfig},
+        shipyard::Sequence,
+    },
+    core::sequence::{AttemptDefinitions, RunDefinitions},
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+pub const START: i64 = 1_800_000_000;
+/// What every sequence here says.
+pub const ATTEMPTS: i32 = 2;
+
+/// What is defined, and the runs that there are at the start.
+pub struct Shipyard {
+    /// By `<stage>.<sequence>`.
+    pub definitions: BTreeMap<String, (RunDefinitions, AttemptDefinitions)>,
+    pub runs: Vec<SequenceExecution>,
+}
+
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(START + seconds).unwrap()
+}
+
+fn run(name: &str, stage: &str, sequence: &str) -> SequenceExecution {
+    serde_json::from_value(json!({
+        "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{name}"), "generation": 1,
+                     "creationTimestamp": at(0).to_string()},
+        "spec": {"project": "shop", "stage": stage, "service": "cart", "sequence": sequence,
+                 "data": {"result": "pass"}},
+    }))
+    .unwrap()
+}
+
+fn defined(sequence: Value, followers: Vec<Follower>) -> (RunDefinitions, AttemptDefinitions) {
+    let sequence: Sequence = serde_json::from_value(sequence).unwrap();
+    let remediation = json!({"metadata": {"name": "rem", "namespace": "shop"}, "spec": {"project": "shop",
+        "remediations": [{"problemType": "default", "actionsOnOpen": [{"action": "scale"}, {"action": "restart"}]}]}});
+    let asks = sequence.tasks.iter().any(|t| t.name == "get-action");
+    let run = RunDefinitions {
+        sequence,
+        remediation: asks.then(|| serde_json::from_value(remediation).unwrap()),
+        followers,
+        pinned: vec![],
+    };
+    let attempt = AttemptDefinitions {
+        job_configs: vec![job_config()],
+        gate: serde_json::from_value(json!({
+            "objectiveName": "slo",
+            "objective": {"objectives": [{"sli": "latency", "pass": [{"criteria": ["<1"]}]}], "total_score": {"pass": "90%"}},
+            "indicators": {"latency": {"query": "latency", "provider": "prometheus"}},
+        }))
+        .unwrap(),
+        pinned: vec![],
+    };
+    (run, attempt)
+}
+
+fn job_config() -> PinnedJobConfig {
+    let action = |task: &str| {
+        json!({"name": task, "events": [{"name": format!("sh.keptn.event.{task}.triggered")}],
+               "tasks": [{"name": "do", "image": "busybox"}]})
+    };
+    serde_json::from_value(json!({"name": "jobs", "specificity": 3,
+        "actions": [action("je-deployment"), action("action")]}))
+    .unwrap()
+}
+
+/// One Job and a gate, which repeats itself once. The Job's limit is below the time in which a recorded Job may still be
+/// created, the harder case.
+pub fn retry_loop() -> Shipyard {
+    let sequence = json!({
+        "name": "delivery", "retryAfter": "2m", "maxAttempts": ATTEMPTS,
+        "triggeredOn": [{"event": "qa.delivery.finished", "selector": {"match": {"evaluation.result": "fail"}}}],
+        "tasks": [{"name": "je-deployment", "timeout": "10s"}, {"name": "evaluation", "properties": {"timeframe": "2m"}}],
+    });
+    Shipyard {
+        definitions: [("qa.delivery".to_owned(), defined(sequence, vec![]))].into(),
+        runs: vec![run("one", "qa", "delivery")],
+    }
+}
+
+/// A stage, then a question and another stage.
+pub fn two_stages() -> Shipyard {
+    let qa = json!({"name": "delivery", "maxAttempts": ATTEMPTS, "tasks": [{"name": "je-deployment", "timeout": "10m"}]});
+    let production = json!({"name": "delivery", "maxAttempts": ATTEMPTS,
+        "tasks": [{"name": "approval", "properties": {"pass": "manual"}}, {"name": "je-deployment", "timeout": "10m"}]});
+    let follower = Follower {
+        stage: "production".to_owned(),
+        sequence: "delivery".to_owned(),
+        rule: serde_json::from_value(json!({"event": "qa.delivery.finished"})).unwrap(),
+    };
+    Shipyard {
+        definitions: [
+            ("qa.delivery".to_owned(), defined(qa, vec![follower])),
+            ("production.delivery".to_owned(), defined(production, vec![])),
+        ]
+        .into(),
+        runs: vec![run("one", "qa", "delivery")],
+    }
+}
+
+/// A delivery and a remediation for one place.
+pub fn one_place() -> Shipyard {
+    let delivery = json!({"name": "delivery", "maxAttempts": ATTEMPTS,
+        "tasks": [{"name": "je-deployment", "timeout": "10m"}]});
+    let remediation = json!({"name": "remediation", "maxAttempts": ATTEMPTS,
+        "tasks": [{"name": "get-action"}, {"name": "action", "timeout": "10m"}]});
+    Shipyard {
+        definitions: [
+            ("qa.delivery".to_owned(), defined(delivery, vec![])),
+            ("qa.remediation".to_owned(), defined(remediation, vec![])),
+        ]
+        .into(),
+        runs: vec![run("one", "qa", "delivery"), run("two", "qa", "remediation")],
+    }
+}
