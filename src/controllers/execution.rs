@@ -384,7 +384,7 @@ impl Executions {
             if let Some((name, error)) = refused {
                 match error.refusal() {
                     Some(status) => {
-                        extra.refused = Some((name, status.message.clone()));
+                        extra.refused.insert(name, status.message.clone());
                         extra.followed = false;
                         judge = true;
                     }
@@ -523,7 +523,7 @@ impl Executions {
 /// What came back from creates in this reconciliation.
 #[derive(Default)]
 struct Extra {
-    refused: Option<(String, String)>,
+    refused: BTreeMap<String, String>,
     jobs: Vec<Job>,
     /// What the run's end triggers was created; a create that failed ends the reconciliation, which begins anew.
     followed: bool,

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     api::{
         SequenceExecutionStatus, Timestamp as ApiTime,
+        common::Object,
         execution::{AttemptStatus, PinnedJobConfig, TaskStatus},
         remediation::Mode,
         shipyard::{Executor, Sequence, Task},
@@ -199,7 +200,7 @@ impl Machine<'_> {
             if changes(spec) && self.remediation().is_some() {
                 self.s.actions_started.push(ApiTime(self.now));
             }
-            return self.start_jobs(index, spec, &matches);
+            return self.start_jobs(index, &matches);
         }
         match spec.name.as_str() {
             GET_ACTION => self.get_action(index),
@@ -308,19 +309,17 @@ impl Machine<'_> {
 
     /// The event that the task's executors see.
     pub(super) fn event(&self, index: usize, spec: &Task) -> Value {
+        self.event_with(index, spec, self.s.payload.as_ref())
+    }
+
+    /// The event, with this payload.
+    pub(super) fn event_with(&self, index: usize, spec: &Task, merged: Option<&Object>) -> Value {
         let number = self.attempt_number();
         let started = self
             .task_status(index)
             .and_then(|t| t.started_at.as_ref())
             .map_or(self.now, |t| t.0);
-        payload::event(
-            self.execution,
-            self.s.payload.as_ref(),
-            spec,
-            number,
-            index,
-            started,
-        )
+        payload::event(self.execution, merged, spec, number, index, started)
     }
 
     /// Goes on with a task that has begun.
@@ -342,7 +341,7 @@ impl Machine<'_> {
         } else if task.jobs.is_empty() {
             self.progress_outside(index)
         } else {
-            self.progress_jobs(index, &task)
+            self.progress_jobs(index, &task.jobs)
         }
     }
 
