@@ -5,6 +5,7 @@ mod by_hand;
 mod by_job;
 mod healing;
 mod inputs;
+mod parallel;
 mod trouble;
 
 use std::{sync::Arc, time::Duration};
