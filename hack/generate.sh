@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Writes everything that is generated from the code: CRDs and roles, and their copies in config/ and the chart.
+# Writes everything that is generated from the code: CRDs and roles, and their copies in config/ and the chart;
+# and the chart's copy of config/admission, which is written by hand.
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
@@ -12,3 +13,13 @@ coxswain=$CARGO_TARGET_DIR/debug/coxswain
 "$coxswain" crds --chart charts/coxswain
 "$coxswain" rbac --dir config/rbac
 "$coxswain" rbac --chart charts/coxswain
+
+# The same policies under the chart's switch; its ClusterRoles have the release's name.
+for policy in config/admission/*.yaml; do
+	[ "${policy##*/}" != kustomization.yaml ] || continue
+	{
+		printf '{{- if .Values.admissionPolicies.enabled }}\n# Generated from %s; do not edit.\n' "$policy"
+		sed 's/ClusterRole coxswain/ClusterRole {{ include "coxswain.fullname" . }}/g' "$policy"
+		printf '{{- end }}\n'
+	} >"charts/coxswain/templates/admission/${policy##*/}"
+done

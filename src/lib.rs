@@ -4,6 +4,8 @@
 //!
 //! - [`api`]: what users write and read; no logic.
 //! - [`core`]: every decision, pure: facts and `now` in, a decision out. No client, no clock, no async.
+//!   [`core::simulate`] is the engine without a cluster.
+//! - [`v1`]: readers of Keptn v1's files, strict; bytes in, bodies of our kinds out.
 //! - [`facts`]: reads, and the clock.
 //! - [`effects`]: writes; the one place that changes anything.
 //! - [`controllers`]: one file per kind: facts -> decide -> effects.
@@ -19,3 +21,4 @@ pub mod facts;
 pub mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod v1;

@@ -54,8 +54,10 @@ pub struct ApprovalSpec {
     /// The run that waits.
     pub execution: SourceRef,
     /// Its attempt, from 1.
+    #[schemars(range(min = 1, max = 1000))]
     pub attempt: i32,
     /// The task, by its index in the sequence.
+    #[schemars(range(min = 0, max = 63))]
     pub task: i32,
     /// What is asked, in a sentence.
     #[schemars(length(min = 1, max = 1024))]

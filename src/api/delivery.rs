@@ -86,7 +86,8 @@ pub struct DeliverySpec {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryStatus {
-    /// Delivering, Waiting (for an approval), Held; ended: Delivered, Failed, Aborted.
+    /// Delivering, Waiting (for an approval), Held (by a hold, or because the Delivery may have been restored and nobody
+    /// has confirmed it); ended: Delivered, Failed, Aborted.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub phase: String,
     /// One line for people.
@@ -104,6 +105,9 @@ pub struct DeliveryStatus {
     /// The generation for which the newest flow was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_generation: Option<i64>,
+    /// The contexts of earlier flows that are not over yet: what they still bring to a stage is shown there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<String>,
     /// Per stage, in the shipyard's order, what was delivered last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["stage"]))]

@@ -155,7 +155,7 @@ pub enum RetryFrom {
 #[serde(rename_all = "camelCase")]
 pub struct Skip {
     /// The attempt, from 1.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1000))]
     pub attempt: i32,
     /// The task's name; of several of one name all that have not ended.
     #[schemars(length(min = 1, max = 63))]

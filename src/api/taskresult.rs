@@ -40,7 +40,7 @@ pub struct TaskResultSpec {
     #[schemars(length(min = 1, max = 63))]
     pub task: String,
     /// The attempt, from 1.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1000))]
     pub attempt: i32,
     /// Who says it. What began is matched with what ended by this.
     #[schemars(length(min = 1, max = 253))]

@@ -60,3 +60,11 @@ pub(super) fn print(files: &[File]) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// Prints a text. A reader that has seen enough (`| head`) is no error.
+pub(super) fn print_text(text: &str) -> anyhow::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("could not write to stdout"),
+    }
+}

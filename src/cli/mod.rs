@@ -2,9 +2,13 @@
 
 mod crds;
 mod files;
+mod import;
 mod rbac;
+pub mod record;
 mod run;
+mod simulate;
 pub mod task;
+pub mod test;
 pub mod tree;
 mod version;
 mod watch;
@@ -49,10 +53,18 @@ enum LogFormat {
 enum Command {
     /// Run the operator
     Run(run::Args),
+    /// Turn Keptn v1's files into objects, for kubectl apply
+    Import(import::Args),
     /// Show a run live, as a tree of attempts and tasks
     Watch(watch::Args),
     /// Answer get-action or evaluation inside a Job, in place of the operator
     Task(task::Args),
+    /// Play what an event would start, without a cluster
+    Simulate(simulate::Args),
+    /// Test sequences offline: play a folder of cases
+    Test(test::Args),
+    /// Turn a run of a cluster into a case for coxswain test
+    Record(record::Args),
     /// Print the CustomResourceDefinitions
     Crds(crds::Args),
     /// Print the roles that the operator and its users need
@@ -78,7 +90,18 @@ pub fn main() -> ExitCode {
                 ExitCode::from(NOT_WELL)
             })
         }
+        Command::Import(args) => import::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Task(args) => on_tokio(task::run(args)),
+        Command::Simulate(args) => simulate::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Test(args) => {
+            let passed = test::run(&args)?;
+            Ok(if passed {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
+        }
+        Command::Record(args) => on_tokio(record::run(args)).map(|()| ExitCode::SUCCESS),
         Command::Crds(args) => crds::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Rbac(args) => rbac::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Version => {

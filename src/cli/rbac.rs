@@ -57,6 +57,10 @@ const RUNS: [&str; 6] = [
 ];
 /// The only kind with URLs: whoever writes it decides where the operator sends requests.
 const ADMINS: &str = "metricsproviders";
+/// Written by the operator, answered by those who may approve.
+const QUESTIONS: &str = "approvals";
+/// Created once, by who did the task.
+const RESULTS: &str = "taskresults";
 
 const STATUSES: [&str; 11] = [
     "shipyards/status",
@@ -104,6 +108,12 @@ fn operator() -> Vec<Rule<'static>> {
             &["approvals"],
             &["ask"],
             "the admission policies let only the holder of this verb put a question",
+        ),
+        rule(
+            GROUP,
+            &["sequenceexecutions"],
+            &["retry"],
+            "what people ask to run again is created with spec.retryOf, which needs this verb",
         ),
         rule(
             GROUP,
@@ -176,30 +186,73 @@ fn own_namespace() -> Vec<Rule<'static>> {
 }
 
 /// The roles of users: name, the built-in role that it adds to, its rules. None may write a status.
-fn user_roles(plurals: &[String]) -> Vec<(&'static str, &'static str, Vec<Rule<'_>>)> {
+fn user_roles(plurals: &[String]) -> Vec<(&'static str, Option<&'static str>, Vec<Rule<'_>>)> {
     let all: Vec<&str> = plurals.iter().map(String::as_str).collect();
-    let everyday: Vec<&str> = all.iter().copied().filter(|plural| *plural != ADMINS).collect();
+    let everyday: Vec<&str> = all
+        .iter()
+        .copied()
+        .filter(|plural| ![ADMINS, QUESTIONS, RESULTS].contains(plural))
+        .collect();
+    let answers = || {
+        rule(
+            GROUP,
+            &[QUESTIONS],
+            &["get", "list", "watch", "update", "patch", "approve"],
+            "answer questions: the admission policies let nobody answer without the verb approve",
+        )
+    };
     vec![
-        ("viewer", "view", vec![rule(GROUP, &all, READ, "see everything")]),
         (
-            "editor",
-            "edit",
-            vec![rule(
-                GROUP,
-                &everyday,
-                WRITE,
-                "write everything but metricsproviders, which decide where requests go",
-            )],
+            "viewer",
+            Some("view"),
+            vec![rule(GROUP, &all, READ, "see everything")],
         ),
         (
+            "editor",
+            Some("edit"),
+            vec![
+                rule(
+                    GROUP,
+                    &everyday,
+                    WRITE,
+                    "write everything but metricsproviders, which decide where requests go, and what others say",
+                ),
+                rule(GROUP, &[QUESTIONS], READ, "see questions, but not answer them"),
+                rule(
+                    GROUP,
+                    &[RESULTS],
+                    &["get", "list", "watch", "create"],
+                    "say how a task ended; it is never changed",
+                ),
+                rule(
+                    GROUP,
+                    &["sequenceexecutions"],
+                    &["retry", "skip"],
+                    "run again what ended, and skip tasks, but neither approvals nor evaluations",
+                ),
+            ],
+        ),
+        // Whoever may edit may not approve by that alone: this one is bound by name.
+        ("approver", None, vec![answers()]),
+        (
             "admin",
-            "admin",
-            vec![rule(
-                GROUP,
-                &[ADMINS],
-                WRITE,
-                "decide where measurements come from",
-            )],
+            Some("admin"),
+            vec![
+                rule(GROUP, &[ADMINS], WRITE, "decide where measurements come from"),
+                answers(),
+                rule(
+                    GROUP,
+                    &[QUESTIONS, RESULTS],
+                    &["delete"],
+                    "remove what is not needed any more",
+                ),
+                rule(
+                    GROUP,
+                    &["sequenceexecutions"],
+                    &["retry", "skip", "skip-gate"],
+                    "run again what ended, and skip tasks, gates too",
+                ),
+            ],
         ),
     ]
 }
@@ -229,10 +282,14 @@ pub(super) fn files() -> Vec<File> {
     ];
     let plurals = plurals();
     for (name, built_in, rules) in user_roles(&plurals) {
-        let head = format!(
-            "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: coxswain-{name}\n  labels:\n    \
-             app.kubernetes.io/name: coxswain\n    rbac.authorization.k8s.io/aggregate-to-{built_in}: \"true\"\n"
-        );
+        let mut head = head("ClusterRole", &format!("coxswain-{name}"), false);
+        if let Some(built_in) = built_in {
+            // Writing to a String can't fail.
+            let _ = writeln!(
+                head,
+                "    rbac.authorization.k8s.io/aggregate-to-{built_in}: \"true\""
+            );
+        }
         all.push(file(
             &format!("{name}_role.yaml"),
             &format!("{head}rules:\n{}", yaml(&rules)),
@@ -352,6 +409,7 @@ mod tests {
     #[rstest]
     #[case("viewer_role.yaml")]
     #[case("editor_role.yaml")]
+    #[case("approver_role.yaml")]
     #[case("admin_role.yaml")]
     fn no_user_role_writes_a_status(#[case] file: &str) {
         for rule in rules_of(file) {
@@ -365,13 +423,53 @@ mod tests {
         }
     }
 
+    /// The verbs of a role on one resource.
+    fn verbs(role: &str, resource: &str) -> BTreeSet<String> {
+        rules_of(&format!("{role}_role.yaml"))
+            .into_iter()
+            .filter(|r| r.resources.as_ref().unwrap().contains(&resource.to_owned()))
+            .flat_map(|r| r.verbs)
+            .collect()
+    }
+
     #[test]
     fn only_admins_say_where_requests_go() {
-        let editors: Vec<String> = rules_of("editor_role.yaml")
-            .into_iter()
-            .flat_map(|r| r.resources.unwrap())
-            .collect();
-        assert!(!editors.contains(&ADMINS.to_owned()) && editors.contains(&"jobconfigs".to_owned()));
+        assert!(verbs("editor", ADMINS).is_empty());
+        assert!(verbs("editor", "jobconfigs").contains("update"));
+        assert!(verbs("admin", ADMINS).contains("update"));
+    }
+
+    #[rstest]
+    #[case("viewer", QUESTIONS, "get list watch")]
+    #[case("editor", QUESTIONS, "get list watch")]
+    #[case("approver", QUESTIONS, "approve get list patch update watch")]
+    #[case("admin", QUESTIONS, "approve delete get list patch update watch")]
+    #[case("editor", RESULTS, "create get list watch")]
+    #[case("admin", RESULTS, "delete")]
+    #[case("editor", "sequenceexecutions", "create delete patch retry skip update")]
+    #[case("admin", "sequenceexecutions", "retry skip skip-gate")]
+    #[case("approver", "sequenceexecutions", "")]
+    fn who_may_answer_retry_and_skip(#[case] role: &str, #[case] resource: &str, #[case] expected: &str) {
+        let expected: BTreeSet<String> = expected.split_whitespace().map(str::to_owned).collect();
+        assert_eq!(verbs(role, resource), expected);
+    }
+
+    #[test]
+    fn nobody_approves_by_being_an_editor_and_nobody_but_the_operator_asks() {
+        for file in files() {
+            let aggregates = file.content.contains("aggregate-to-");
+            let approves = file.content.contains("approve]");
+            assert!(
+                !approves || !aggregates || file.path == "admin_role.yaml",
+                "{}",
+                file.path
+            );
+            assert!(
+                !file.content.contains("[ask]") || file.path == "role.yaml",
+                "{}",
+                file.path
+            );
+        }
     }
 
     #[test]

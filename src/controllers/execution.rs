@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use super::{
     Context,
+    history::Ends,
     supervise::{Backoff, Error},
     wake::{Wake, Woken},
 };
@@ -49,6 +50,7 @@ pub struct Executions {
     created: Mutex<HashMap<String, BTreeMap<String, String>>>,
     wake: Wake<Guarded<SequenceExecution>>,
     problems: Wake<Guarded<ProblemEvent>>,
+    ends: Ends,
     backoff: Backoff,
     listed: watch::Sender<bool>,
 }
@@ -63,6 +65,8 @@ pub struct Inputs {
     pub woken: Woken<Guarded<SequenceExecution>>,
     /// Wakes problems when their run changes.
     pub problems: Wake<Guarded<ProblemEvent>>,
+    /// Told where runs have ended.
+    pub ends: Ends,
     /// Set to true when the live runs have been listed and those that hold a place have it again.
     pub listed: watch::Sender<bool>,
     /// Changes of Jobs: their cache is up to date when they come.
@@ -85,6 +89,7 @@ pub async fn run(
         created: Mutex::default(),
         wake: inputs.wake,
         problems: inputs.problems,
+        ends: inputs.ends,
         backoff: Backoff::default(),
         listed: inputs.listed,
     });
@@ -229,10 +234,10 @@ impl Executions {
         if !needs.place || !wants {
             return;
         }
-        let place = place_of(run);
+        let place = PlaceKey::of(run);
         let others: Vec<Candidate> = self
             .runs()
-            .filter(|other| place_of(other) == place && waits(other))
+            .filter(|other| PlaceKey::of(other) == place && sequence::waits(other))
             .map(|other| self.candidate(&other))
             .collect();
         let grant = self.arbiter().request(&place, &self.candidate(run), &others);
@@ -245,9 +250,9 @@ impl Executions {
         if run.status.as_ref().is_some_and(|s| !s.attempts.is_empty()) {
             return None;
         }
-        let place = place_of(run);
+        let place = PlaceKey::of(run);
         let rivals = self.runs().filter(|other| {
-            other.spec.sequence == run.spec.sequence && place_of(other) == place && age(other) > age(run)
+            other.spec.sequence == run.spec.sequence && PlaceKey::of(other) == place && age(other) > age(run)
         });
         rivals
             .max_by_key(|other| age(other))
@@ -256,10 +261,10 @@ impl Executions {
 
     /// A run has come: those that wait for its place may have to give way to it.
     fn announce(&self, run: &SequenceExecution) {
-        let place = place_of(run);
+        let place = PlaceKey::of(run);
         let others = self
             .runs()
-            .filter(|o| o.uid() != run.uid() && place_of(o) == place && waits(o));
+            .filter(|o| o.uid() != run.uid() && PlaceKey::of(o) == place && sequence::waits(o));
         for other in others.filter(|o| o.spec.sequence == run.spec.sequence) {
             let namespace = other.namespace().unwrap_or_default();
             self.wake
@@ -314,6 +319,14 @@ impl Executions {
                     match self.context.effects.write_status(settled.as_ref()).await {
                         Err(error) if error.is_conflict() || error.is_not_found() => return Ok(false),
                         written => drop(written?),
+                    }
+                }
+                Effect::AdoptResult(result) => {
+                    match self.context.effects.write_metadata(result.as_ref()).await {
+                        Err(error) if !error.is_conflict() && !error.is_not_found() => {
+                            return Err(error.into());
+                        }
+                        _ => {}
                     }
                 }
                 _ => {}
@@ -371,15 +384,7 @@ impl Executions {
                         Err(error) => Some((question.name_any(), error)),
                     }
                 }
-                Effect::AdoptResult(result) => {
-                    match self.context.effects.write_metadata(result.as_ref()).await {
-                        Err(error) if !error.is_conflict() && !error.is_not_found() => {
-                            return Err(error.into());
-                        }
-                        _ => None,
-                    }
-                }
-                Effect::DeleteJob { .. } | Effect::SettleApproval(_) => None,
+                Effect::DeleteJob { .. } | Effect::SettleApproval(_) | Effect::AdoptResult(_) => None,
             };
             if let Some((name, error)) = refused {
                 match error.refusal() {
@@ -447,9 +452,10 @@ impl Executions {
             .unwrap_or_default()
     }
 
-    /// The run has ended or is gone: its place is free, and its problem wants to know.
+    /// The run has ended or is gone: its place is free, its problem wants to know, and there may be one run too many.
     fn left(&self, run: &SequenceExecution) {
         self.release(run);
+        self.ends.tell(PlaceKey::of(run));
         let uid = run.uid().unwrap_or_default();
         self.backoff.reset(&uid);
         self.created
@@ -468,13 +474,13 @@ impl Executions {
     }
 
     fn release(&self, run: &SequenceExecution) {
-        let place = place_of(run);
+        let place = PlaceKey::of(run);
         if !self.arbiter().release(&place, &run.uid().unwrap_or_default()) {
             return;
         }
         for other in self
             .runs()
-            .filter(|o| place_of(o) == place && o.uid() != run.uid() && waits(o))
+            .filter(|o| PlaceKey::of(o) == place && o.uid() != run.uid() && sequence::waits(o))
         {
             let namespace = other.namespace().unwrap_or_default();
             self.wake
@@ -494,7 +500,7 @@ impl Executions {
                 .is_some_and(|s| s.place.as_deref() == Some("Held"))
         };
         for run in self.runs().filter(holds) {
-            arbiter.restore(place_of(&run), self.candidate(&run));
+            arbiter.restore(PlaceKey::of(&run), self.candidate(&run));
         }
         drop(arbiter);
         self.listed.send_replace(true);
@@ -540,20 +546,4 @@ fn known_uid(run: &SequenceExecution, job: &Job) -> Option<String> {
         .find(|j| j.name == name)?
         .uid
         .clone()
-}
-
-fn place_of(run: &SequenceExecution) -> PlaceKey {
-    PlaceKey {
-        namespace: run.namespace().unwrap_or_default(),
-        project: run.spec.project.clone(),
-        stage: run.spec.stage.clone(),
-        service: run.spec.service.clone(),
-    }
-}
-
-/// Whether the run waits for its place: new, or queued.
-fn waits(run: &SequenceExecution) -> bool {
-    run.status
-        .as_ref()
-        .is_none_or(|s| s.phase.is_empty() || s.phase == sequence::phases::QUEUED)
 }

@@ -2,8 +2,10 @@
 
 pub mod children;
 pub mod definitions;
+pub mod delivery;
 pub mod evaluation;
 pub mod execution;
+pub mod history;
 pub mod problem;
 pub mod retry;
 pub mod run;

@@ -7,13 +7,13 @@ use kube::runtime::reflector::Store;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, children, definitions, evaluation, execution, problem, retry, wake};
+use super::{Context, children, definitions, delivery, evaluation, execution, history, problem, retry, wake};
 use crate::{
-    api::Evaluation,
+    api::{Delivery, Evaluation},
     core::labels,
     facts::{
-        execution::Reader, filled::filled, guarded::Guarded, holds::Holds, metrics::MetricsSource,
-        stores::Definitions,
+        ended::EndedReader, execution::Reader, filled::filled, guarded::Guarded, holds::Holds,
+        metrics::MetricsSource, stores::Definitions,
     },
 };
 
@@ -53,6 +53,7 @@ pub async fn run(
     let (open, problem_stream) = problem::watch(client, wake_runs.clone(), wake_problems.clone());
     let (jobs, pods, job_changes) = children::watch_jobs(client);
     let (unanswered, evaluation_stream) = evaluation::watch(client);
+    let (deliveries, delivery_stream) = delivery::watch(client);
     let (listed, runs_listed) = watch::channel(false);
     let reader = Reader {
         client: client.clone(),
@@ -74,6 +75,7 @@ pub async fn run(
             reader.clone(),
             runs_listed,
             unanswered.clone(),
+            deliveries.clone(),
             options.ready.clone(),
         ),
     );
@@ -87,6 +89,14 @@ pub async fn run(
     let defining = definitions::run(context.clone(), definitions.clone());
     spawn(&mut feeds, "the definitions' controller", defining);
     spawn(&mut feeds, "the retries' controller", retry::run(context.clone()));
+    let ended = EndedReader {
+        client: client.clone(),
+        definitions: definitions.clone(),
+        problems: open.clone(),
+    };
+    let (ends, told_of_ends) = history::channel();
+    let historian = history::run(context.clone(), ended, told_of_ends, options.ready.subscribe());
+    spawn(&mut feeds, "the history's controller", historian);
     let problems = problem::run(context.clone(), open, problem_stream, woken_problems, told());
     spawn(&mut deciders, "the problems' controller", problems);
     let inputs = execution::Inputs {
@@ -94,6 +104,7 @@ pub async fn run(
         wake: wake_runs,
         woken: woken_runs,
         problems: wake_problems,
+        ends,
         listed,
         job_changes,
     };
@@ -103,6 +114,8 @@ pub async fn run(
     let watched = (unanswered, evaluation_stream);
     let evaluations = evaluation::run(context.clone(), metrics, providers, watched, shutdown.clone());
     spawn(&mut deciders, "the evaluations' controller", evaluations);
+    let delivering = delivery::run(context.clone(), definitions, deliveries, delivery_stream, told());
+    spawn(&mut deciders, "the deliveries' controller", delivering);
     tracing::info!(field_manager = labels::COXSWAIN, "started");
 
     let ended = tokio::select! {
@@ -133,12 +146,14 @@ async fn announce(
     reader: Reader,
     mut runs_listed: watch::Receiver<bool>,
     unanswered: Store<Guarded<Evaluation>>,
+    deliveries: Store<Guarded<Delivery>>,
     ready: watch::Sender<bool>,
 ) {
     let filled = reader.definitions.wait_until_ready().await.is_ok()
         && runs_listed.wait_for(|listed| *listed).await.is_ok()
         && filled(&reader.problems).await.is_ok()
         && filled(&unanswered).await.is_ok()
+        && filled(&deliveries).await.is_ok()
         && filled(&reader.jobs).await.is_ok()
         && filled(&reader.pods).await.is_ok()
         && reader.holds.wait_until_ready().await;

@@ -22,6 +22,10 @@ pub const PROJECT: &str = "coxswain.dev/project";
 pub const STAGE: &str = "coxswain.dev/stage";
 /// Label: the service.
 pub const SERVICE: &str = "coxswain.dev/service";
+/// Annotation of a Delivery that is held because it may have been restored: its own uid lets it start.
+pub const CONFIRM: &str = "coxswain.dev/confirm";
+/// Label: what Velero sets on everything that it restores.
+pub const VELERO_RESTORE: &str = "velero.io/restore-name";
 /// Label: the ServiceLevelObjective, or [`NO_OBJECTIVE`]; see [`value`].
 pub const OBJECTIVE: &str = "coxswain.dev/objective";
 /// The value of [`OBJECTIVE`] when there is none. No object's name has an underscore.

@@ -2,8 +2,10 @@
 
 pub mod approval;
 pub mod definitions;
+pub mod delivery;
 pub mod evaluation;
 pub mod event;
+pub mod history;
 pub mod invalid;
 pub mod jobs;
 pub mod jsonpath;
@@ -16,6 +18,7 @@ pub mod queue;
 pub mod remediation;
 pub mod selector;
 pub mod sequence;
+pub mod simulate;
 
 pub use invalid::Invalid;
 pub use note::Note;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use crate::api::Scope;
+
 /// The longest DNS label.
 pub const LABEL_MAX: usize = 63;
 /// The longest name of a SequenceExecution; its Jobs' and Evaluations' names are made from parts of it.
@@ -90,6 +92,17 @@ pub fn execution_name(problem_name: &str, problem_uid: &str, run: u32) -> String
     )
 }
 
+/// The name of the first run of a Delivery's generation: `<delivery>-<generation>-<hash>`, at most 52 characters.
+pub fn delivery_run_name(delivery_name: &str, delivery_uid: &str, generation: i64) -> String {
+    let generation = generation.to_string();
+    let room = EXECUTION_MAX - HASH_LENGTH - generation.len() - 2;
+    format!(
+        "{}-{generation}-{}",
+        label_part(delivery_name, room.min(30)),
+        hash(&[delivery_uid, &generation])
+    )
+}
+
 /// The name of the run that a `triggeredOn` rule starts when another ends: `<service>-<sequence>-<hash>`, at most 52
 /// characters. The same rule of the same parent gives the same name.
 pub fn follow_up_name(service: &str, stage: &str, sequence: &str, parent_uid: &str) -> String {
@@ -112,6 +125,44 @@ pub fn evaluation_name(
         &try_.to_string(),
     ]);
     format!("{}-{attempt}-{hash}", label_part(execution_name, 40))
+}
+
+/// The name of an imported definition: `<project>-<stage>-<service>`, as far as its scope goes, at most 52 characters.
+/// Where the dashes don't tell which part is what, or the name would be longer, a hash of the scope ends it: so that two
+/// scopes never get one name.
+pub fn definition_name(scope: &Scope) -> String {
+    let parts = scope_parts(scope);
+    let plain = parts.join("-");
+    let no_dashes = |parts: &[&str]| parts.iter().all(|part| !part.contains('-'));
+    let told_apart = match (&scope.stage, &scope.service) {
+        (_, None) => no_dashes(&parts),
+        (None, Some(_)) => false,
+        (Some(_), Some(_)) => no_dashes(&parts[..2]),
+    };
+    if told_apart && plain.len() <= EXECUTION_MAX {
+        return plain;
+    }
+    format!("{}-{}", label_part(&plain, 41), scope_hash(scope, ""))
+}
+
+/// The name of the ConfigMap with an imported directory's files: `<scope>-<directory>-<hash>`, at most 52 characters.
+pub fn files_name(scope: &Scope, directory: &str) -> String {
+    let of = scope_parts(scope).pop().unwrap_or_default();
+    let readable = format!("{}-{directory}", label_part(of, 20));
+    format!("{}-{}", label_part(&readable, 41), scope_hash(scope, directory))
+}
+
+fn scope_parts(scope: &Scope) -> Vec<&str> {
+    [Some(&scope.project), scope.stage.as_ref(), scope.service.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect()
+}
+
+fn scope_hash(scope: &Scope, more: &str) -> String {
+    let part = |part: &Option<String>| part.clone().unwrap_or_default();
+    hash(&[&scope.project, &part(&scope.stage), &part(&scope.service), more])
 }
 
 /// The name of the question that a task puts: `<execution>-<attempt>-<hash>`, at most 63 characters.
@@ -203,6 +254,8 @@ mod tests {
         assert!(job.starts_with("helloservice-je-test-"), "{job}");
         let run = execution_name("helloservice-slow", "9a", 2);
         assert!(run.starts_with("helloservice-slow-2-"), "{run}");
+        let delivered = delivery_run_name("cart", "9a", 7);
+        assert!(delivered.starts_with("cart-7-"), "{delivered}");
         assert!(evaluation_name(&run, "5f1c", 3, 3, 1).starts_with("helloservice-slow-2-"));
     }
 
@@ -213,6 +266,38 @@ mod tests {
             job_name("helloservice", "action", &key("5f1c")),
             "helloservice-action-eekqvkhjst"
         );
+    }
+
+    #[rstest]
+    #[case("shop", None, None, "shop")]
+    #[case("shop", Some("qa"), None, "shop-qa")]
+    #[case("shop", Some("qa"), Some("my-cart"), "shop-qa-my-cart")]
+    #[case::dashes("my-shop", None, None, "my-shop-#")]
+    #[case::no_stage("shop", None, Some("cart"), "shop-cart-#")]
+    #[case::dashes("my-shop", Some("qa"), Some("cart"), "my-shop-qa-cart-#")]
+    fn definitions_are_named_by_their_scope(
+        #[case] project: &str,
+        #[case] stage: Option<&str>,
+        #[case] service: Option<&str>,
+        #[case] expected: &str,
+    ) {
+        let name = definition_name(&scope(project, stage, service));
+        match expected.strip_suffix('#') {
+            None => assert_eq!(name, expected),
+            Some(start) => assert_eq!(
+                name.strip_prefix(start).map(str::len),
+                Some(HASH_LENGTH),
+                "{name}"
+            ),
+        }
+    }
+
+    fn scope(project: &str, stage: Option<&str>, service: Option<&str>) -> Scope {
+        Scope {
+            project: project.to_owned(),
+            stage: stage.map(str::to_owned),
+            service: service.map(str::to_owned),
+        }
     }
 
     #[rstest]
@@ -245,13 +330,31 @@ mod tests {
 
     proptest! {
         #[test]
+        fn no_two_scopes_have_one_name(scopes in proptest::collection::hash_set(
+            ("[a-c]{1,2}(-[a-c])?", proptest::option::of("[a-c]{1,2}(-[a-c]{1,30})?"), proptest::option::of("[a-c](-[a-c]){0,2}")), 1..100)
+        ) {
+            let scopes = scopes.iter().map(|(p, st, se)| scope(p, st.as_deref(), se.as_deref()));
+            let names: Vec<_> = scopes.map(|s| (definition_name(&s), files_name(&s, "charts"))).collect();
+            for (definition, files) in &names {
+                prop_assert!(is_dns_label(definition) && definition.len() <= EXECUTION_MAX, "{definition}");
+                prop_assert!(is_dns_label(files) && files.len() <= EXECUTION_MAX, "{files}");
+            }
+            let distinct = |names: HashSet<&String>| names.len();
+            prop_assert_eq!(distinct(names.iter().map(|n| &n.0).collect()), names.len());
+            prop_assert_eq!(distinct(names.iter().map(|n| &n.1).collect()), names.len());
+        }
+
+        #[test]
         fn every_name_is_a_label_that_fits(
             a in ".{0,80}", b in ".{0,80}", uid in ".{0,50}", n in any::<i32>(), m in any::<usize>(), run in any::<u32>()
         ) {
             let key = JobKey { execution_uid: &uid, attempt: n, task: m, action: m, job: m, try_: n };
             let job = job_name(&a, &b, &key);
             prop_assert!(is_dns_label(&job) && job.len() <= EXECUTION_MAX, "{job}");
-            for execution in [execution_name(&a, &uid, run), follow_up_name(&a, &b, &b, &uid), retry_name(&a, &uid, &b)] {
+            let first = delivery_run_name(&a, &uid, i64::from(n).wrapping_mul(i64::from(run)));
+            for execution in [
+                execution_name(&a, &uid, run), follow_up_name(&a, &b, &b, &uid), retry_name(&a, &uid, &b), first,
+            ] {
                 prop_assert!(is_dns_label(&execution) && execution.len() <= EXECUTION_MAX, "{execution}");
             }
             let evaluation = evaluation_name(&a, &uid, n, m, n);

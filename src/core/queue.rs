@@ -7,6 +7,8 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use crate::api::SequenceExecution;
+
 /// A service of a stage of a project, in a namespace.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct PlaceKey {
@@ -18,6 +20,18 @@ pub struct PlaceKey {
     pub stage: String,
     /// The service.
     pub service: String,
+}
+
+impl PlaceKey {
+    /// The run's place.
+    pub fn of(run: &SequenceExecution) -> Self {
+        Self {
+            namespace: run.metadata.namespace.clone().unwrap_or_default(),
+            project: run.spec.project.clone(),
+            stage: run.spec.stage.clone(),
+            service: run.spec.service.clone(),
+        }
+    }
 }
 
 /// A run that wants a place.

@@ -135,9 +135,34 @@ impl Effects {
         K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
         K::DynamicType: Default,
     {
+        self.remove::<K>(namespace, name, uid, PropagationPolicy::Background)
+            .await
+    }
+
+    /// Deletes the object of this uid; its dependents stay, without an owner. One that is gone is fine.
+    pub async fn delete_alone<K>(&self, namespace: &str, name: &str, uid: &str) -> Result<(), Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+        K::DynamicType: Default,
+    {
+        self.remove::<K>(namespace, name, Some(uid), PropagationPolicy::Orphan)
+            .await
+    }
+
+    async fn remove<K>(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: Option<&str>,
+        policy: PropagationPolicy,
+    ) -> Result<(), Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+        K::DynamicType: Default,
+    {
         let api = Api::<K>::namespaced(self.client.clone(), namespace);
         let params = DeleteParams {
-            propagation_policy: Some(PropagationPolicy::Background),
+            propagation_policy: Some(policy),
             preconditions: uid.map(|uid| Preconditions {
                 uid: Some(uid.to_owned()),
                 resource_version: None,

@@ -1,6 +1,6 @@
 //! What the state machine of an execution wants to know.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
 use jiff::Timestamp;
@@ -16,20 +16,18 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{READ_TIMEOUT, guarded::Guarded, holds::Holds, stores::Snapshot};
+use super::{READ_TIMEOUT, guarded::Guarded, holds::Holds};
 use crate::{
     api::{
-        Approval, Evaluation, ProblemEvent, SequenceExecution, ServiceLevelObjective, TaskResult,
-        execution::{Pinned, PinnedGate, PinnedJobConfig},
+        Approval, Evaluation, ProblemEvent, SequenceExecution, TaskResult,
+        execution::{Pinned, PinnedJobConfig},
         problem::ProblemState,
     },
     core::{
-        definitions,
+        definitions::{self, Snapshot},
         jobs::observe::EventLine,
         labels,
-        place::Place,
-        remediation::brakes,
-        sequence::{Account, AttemptDefinitions, Facts, Needs, RunDefinitions, asks_for_action},
+        sequence::{Account, AttemptDefinitions, Facts, Needs, asks_for_action},
     },
 };
 
@@ -85,10 +83,11 @@ impl Reader {
         let mut facts = Facts {
             hold: self.holds.of(&namespace),
             resolved: self.resolved(run),
+            current: super::current::current(run, &definitions),
             ..Facts::default()
         };
         if needs.run {
-            facts.run = Some(run_definitions(run, &definitions));
+            facts.run = Some(definitions::pinned::run(run, &definitions));
         }
         let sequence = match &facts.run {
             Some(Ok(found)) => Some(found.sequence.clone()),
@@ -106,15 +105,10 @@ impl Reader {
             facts.attempt = Some(self.attempt_definitions(run, &definitions, &tasks).await?);
         }
         if needs.history && asks_for_action(&sequence) {
-            let since = counts_since(run, &facts, now);
+            let since = definitions::pinned::counts_since(run, facts.run.as_ref(), now);
             facts.history = Some(self.history(run, since).await?);
         }
-        facts.events = definitions
-            .job_configs
-            .iter()
-            .flat_map(|config| config.spec.actions.iter().flat_map(|a| &a.events))
-            .map(|event| event.name.clone())
-            .collect();
+        facts.events = definitions.events();
         facts.accounts = self.accounts(run, facts.attempt.as_ref()).await?;
         facts.jobs = self.jobs(run, needs).await?;
         facts.pods = self
@@ -166,25 +160,11 @@ impl Reader {
         tasks: &[&str],
     ) -> Result<AttemptDefinitions, Error> {
         let namespace = run.namespace().unwrap_or_default();
-        let Ok(place) = Place::new(&run.spec.project, &run.spec.stage, &run.spec.service) else {
-            return Ok(AttemptDefinitions::default());
-        };
-        let mut job_configs = definitions::job_configs(&definitions.job_configs, &place, tasks);
-        let mut pinned = vec![];
-        for config in &mut job_configs {
-            let of = definitions
-                .job_configs
-                .iter()
-                .find(|c| c.name_any() == config.name);
-            pinned.push(pin("JobConfig", of.map(std::convert::AsRef::as_ref)));
-            pinned.extend(self.source_keys(&namespace, config).await?);
+        let mut found = definitions::pinned::attempt(run, definitions, tasks);
+        for config in &mut found.job_configs {
+            found.pinned.extend(self.source_keys(&namespace, config).await?);
         }
-        let gate = gate(definitions, &place, tasks.contains(&"evaluation"), &mut pinned);
-        Ok(AttemptDefinitions {
-            job_configs,
-            gate,
-            pinned,
-        })
+        Ok(found)
     }
 
     /// The keys of the ConfigMaps that stand for directories. One that is missing has none; the Job that asks for a file
@@ -351,89 +331,6 @@ pub(super) async fn bounded<T>(what: &str, read: impl Future<Output = kube::Resu
     }
 }
 
-/// Since when actions count against the budget, and ends against the cooldown.
-fn counts_since(run: &SequenceExecution, facts: &Facts, now: Timestamp) -> Timestamp {
-    let plan = run.status.as_ref().and_then(|s| s.plan.as_ref());
-    let pinned = plan
-        .and_then(|p| p.remediation.as_ref())
-        .map(|r| (r.budget, r.cooldown));
-    let found = facts.run.as_ref().and_then(|found| found.as_ref().ok());
-    let found = found
-        .and_then(|r| r.remediation.as_ref())
-        .map(|r| (r.spec.budget, r.spec.cooldown));
-    let (budget, cooldown) = pinned.or(found).unwrap_or_default();
-    brakes::counts_since(budget, cooldown, now)
-}
-
 fn is_of(pod: &Pod, run: &SequenceExecution) -> bool {
     pod.namespace() == run.namespace() && pod.labels().get(labels::EXECUTION) == run.metadata.name.as_ref()
-}
-
-fn run_definitions(
-    run: &SequenceExecution,
-    definitions: &Snapshot,
-) -> Result<RunDefinitions, definitions::Missing> {
-    let spec = &run.spec;
-    let place = Place::new(&spec.project, &spec.stage, &spec.service).map_err(|e| definitions::Missing {
-        reason: "InvalidPlace",
-        message: e.to_string(),
-    })?;
-    let (shipyard, sequence) =
-        definitions::sequence(&definitions.shipyards, &spec.project, &spec.stage, &spec.sequence)?;
-    let remediation = if asks_for_action(&sequence) {
-        definitions::remediation(&definitions.remediations, &place)?
-    } else {
-        None
-    };
-    let mut pinned = vec![pin("Shipyard", Some(shipyard.as_ref()))];
-    pinned.extend(remediation.as_ref().map(|r| pin("Remediation", Some(r.as_ref()))));
-    Ok(RunDefinitions {
-        sequence: sequence.into_owned(),
-        followers: definitions::followers(&shipyard.spec, &spec.stage, &spec.sequence),
-        remediation: remediation.map(Arc::unwrap_or_clone),
-        pinned,
-    })
-}
-
-/// A gate that can't be read must not turn into a formality: the error stays with it.
-fn gate(definitions: &Snapshot, place: &Place, wanted: bool, pinned: &mut Vec<Pinned>) -> PinnedGate {
-    let read = || -> Result<Option<(Arc<ServiceLevelObjective>, PinnedGate)>, definitions::Missing> {
-        let Some(objective) = definitions::objective(&definitions.objectives, place)? else {
-            return Ok(None);
-        };
-        let body = &objective.spec.body;
-        let names: Vec<&str> = body.objectives.iter().map(|o| o.sli.as_str()).collect();
-        let indicators =
-            definitions::indicators(&definitions.indicators, &definitions.providers, place, &names)?;
-        let gate = PinnedGate {
-            objective_name: Some(objective.name_any()),
-            objective: Some(body.clone()),
-            indicators,
-            error: String::new(),
-        };
-        Ok(Some((objective, gate)))
-    };
-    if !wanted {
-        return PinnedGate::default();
-    }
-    match read() {
-        Ok(Some((objective, gate))) => {
-            pinned.push(pin("ServiceLevelObjective", Some(objective.as_ref())));
-            gate
-        }
-        Ok(None) => PinnedGate::default(),
-        Err(invalid) => PinnedGate {
-            error: invalid.message,
-            ..PinnedGate::default()
-        },
-    }
-}
-
-fn pin<K: Resource>(kind: &str, object: Option<&K>) -> Pinned {
-    Pinned {
-        kind: kind.to_owned(),
-        name: object.map(ResourceExt::name_any).unwrap_or_default(),
-        generation: object.and_then(|o| o.meta().generation),
-        hash: None,
-    }
 }

@@ -1,8 +1,11 @@
 //! Reads: from caches, from the API server, from metrics providers; and the clock.
 
 pub mod clock;
+mod current;
+pub mod ended;
 pub mod execution;
 pub mod filled;
+pub mod flows;
 pub mod guarded;
 mod history;
 pub mod holds;

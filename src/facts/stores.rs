@@ -20,6 +20,7 @@ use crate::api::{
 };
 
 use super::{WATCH_TIMEOUT, guarded::Guarded};
+use crate::core::definitions::Snapshot;
 
 pub use super::filled::{Stopped, filled};
 
@@ -125,23 +126,6 @@ where
             .filter_map(|object| object.namespace())
             .collect()
     }
-}
-
-/// The definitions of one namespace at one time.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    /// Projects.
-    pub shipyards: Vec<Arc<Shipyard>>,
-    /// Actions for problems.
-    pub remediations: Vec<Arc<Remediation>>,
-    /// Jobs for events.
-    pub job_configs: Vec<Arc<JobConfig>>,
-    /// Quality gates.
-    pub objectives: Vec<Arc<ServiceLevelObjective>>,
-    /// Queries.
-    pub indicators: Vec<Arc<ServiceLevelIndicator>>,
-    /// Where queries are answered.
-    pub providers: Vec<Arc<MetricsProvider>>,
 }
 
 /// The definitions of the cluster, or of the one namespace that is watched.

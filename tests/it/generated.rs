@@ -48,11 +48,48 @@ fn no_generated_file_is_left_over() {
     }
 }
 
+/// The chart's copy of `config/admission`, as `hack/generate.sh` makes it.
+#[test]
+fn the_chart_has_the_same_admission_policies() {
+    let mut copies: BTreeSet<String> = fs::read_dir(root().join("charts/coxswain/templates/admission"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    for entry in fs::read_dir(root().join("config/admission")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name == "kustomization.yaml" {
+            continue;
+        }
+        let text = fs::read_to_string(root().join("config/admission").join(&name)).unwrap();
+        // Text of the chart is a template; in the messages only the roles' names are.
+        assert!(!text.contains("{{"), "{name}");
+        let named = text.replace(
+            "ClusterRole coxswain",
+            "ClusterRole {{ include \"coxswain.fullname\" . }}",
+        );
+        for role in ["coxswain-approver", "coxswain-editor", "coxswain-admin"] {
+            assert!(
+                !named.contains(role),
+                "{name}: keep \"ClusterRole {role}\" on one line"
+            );
+        }
+        let expected = format!(
+            "{{{{- if .Values.admissionPolicies.enabled }}}}\n# Generated from config/admission/{name}; do not edit.\n{named}{{{{- end }}}}\n"
+        );
+        let copy = root().join("charts/coxswain/templates/admission").join(&name);
+        let copy = fs::read_to_string(copy).unwrap_or_default();
+        assert_eq!(copy, expected, "run make generate");
+        copies.remove(&name);
+    }
+    assert!(copies.is_empty(), "not generated any more: {copies:?}");
+}
+
 #[test]
 fn kustomizations_name_every_file() {
     for (directory, below) in [
         ("config/crd", "bases/"),
         ("config/rbac", ""),
+        ("config/admission", ""),
         ("config/samples", ""),
     ] {
         let text = fs::read_to_string(root().join(directory).join("kustomization.yaml")).unwrap();

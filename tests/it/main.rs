@@ -16,6 +16,8 @@ mod crash;
 mod faults;
 mod generated;
 mod house;
+mod import;
 mod playing;
 mod scenarios;
+mod simulate;
 mod virtual_time;

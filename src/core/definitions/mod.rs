@@ -4,7 +4,10 @@ pub mod lookup;
 #[cfg(test)]
 mod lookup_tests;
 pub mod nearest;
+pub mod pinned;
+mod snapshot;
 pub mod validate;
 pub mod verdict;
 
 pub use lookup::{Missing, followers, indicators, job_configs, objective, remediation, sequence};
+pub use snapshot::Snapshot;

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use crate::{
-    api::jobconfig::Source,
+    api::jobconfig::{JobAction, Source},
     core::{Invalid, definitions::nearest::hint},
 };
 
@@ -64,6 +64,46 @@ pub(super) fn volume(
     }))
 }
 
+/// Keys for the ConfigMaps that stand for directories, where nobody has read them: those that are known, and of the
+/// others just what the tasks ask for, so that every file is there.
+pub(in crate::core) fn assumed_keys(
+    actions: &[JobAction],
+    sources: &[Source],
+    known: &BTreeMap<String, Vec<String>>,
+) -> BTreeMap<String, Vec<String>> {
+    let files = || {
+        actions
+            .iter()
+            .flat_map(|a| &a.tasks)
+            .flat_map(|t| t.files.iter().flatten())
+    };
+    let mut keys = BTreeMap::<String, Vec<String>>::new();
+    for source in sources {
+        let Some(map) = source.config_map.as_ref().filter(|map| map.key.is_none()) else {
+            continue;
+        };
+        if let Some(known) = known.get(&map.name) {
+            keys.insert(map.name.clone(), known.clone());
+            continue;
+        }
+        let Ok(root) = normalised(&source.path) else {
+            continue;
+        };
+        let entry = keys.entry(map.name.clone()).or_default();
+        for wanted in files().filter_map(|file| normalised(file).ok()) {
+            if is_below(&wanted, &root) {
+                entry.push(wanted[root.len()..].trim_start_matches('/').to_owned());
+            } else if wanted == root || is_below(&root, &wanted) {
+                // The whole directory; what it has is not known.
+                entry.push("*".to_owned());
+            }
+        }
+        entry.sort();
+        entry.dedup();
+    }
+    keys
+}
+
 /// What is wrong with the sources; paths begin with `sources`.
 pub(super) fn check_sources(sources: &[Source]) -> Vec<Invalid> {
     let mut wrong = Vec::new();
@@ -109,8 +149,11 @@ pub(super) fn check_sources(sources: &[Source]) -> Vec<Invalid> {
     wrong
 }
 
-/// What is wrong with a file of a task, as far as the sources tell without the keys of directories.
-pub(super) fn check_file(file: &str, sources: &[Source]) -> Result<(), String> {
+/// Whether the sources have a file of a task, as far as they tell without the keys of directories.
+///
+/// # Errors
+/// What is wrong with the file, and the nearest known one.
+pub fn check_file(file: &str, sources: &[Source]) -> Result<(), String> {
     let wanted = normalised(file)?;
     let roots: Vec<String> = sources
         .iter()
@@ -138,7 +181,10 @@ pub(super) fn is_object_name(name: &str) -> bool {
 }
 
 /// A path under `/keptn` without the slashes at its ends; empty for all of it.
-fn normalised(path: &str) -> Result<String, String> {
+///
+/// # Errors
+/// Why it is no such path, and the remedy.
+pub fn normalised(path: &str) -> Result<String, String> {
     let inner = path.strip_prefix('/').unwrap_or(path);
     let inner = inner.strip_suffix('/').unwrap_or(inner);
     if inner.is_empty() {

@@ -4,7 +4,7 @@ pub mod build;
 #[cfg(test)]
 mod build_tests;
 mod env;
-mod files;
+pub mod files;
 pub mod matching;
 pub mod observe;
 #[cfg(test)]
@@ -13,6 +13,8 @@ mod pods;
 pub mod result;
 mod security;
 pub mod validate;
+
+pub(in crate::core) use files::assumed_keys;
 
 /// At most `max` bytes of a text, in one line, its end cut off.
 fn brief(text: &str, max: usize) -> String {

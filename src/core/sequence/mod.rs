@@ -7,6 +7,7 @@
 mod ask;
 pub mod asked;
 mod attempt;
+mod changed;
 mod finish;
 pub mod follow;
 mod gate;
@@ -92,6 +93,8 @@ pub struct Facts {
     pub run: Option<Result<RunDefinitions, Missing>>,
     /// What the definitions say, for an attempt that starts.
     pub attempt: Option<AttemptDefinitions>,
+    /// What is pinned, as it is now; without a generation it is gone. What is not listed is not known of.
+    pub current: Vec<Pinned>,
     /// What other runs did on this service lately; None when it was not asked for.
     pub history: Option<History>,
     /// The run's Jobs, by name. Those that may run were read live when the cache did not have them.
@@ -267,7 +270,7 @@ pub fn needs(execution: &SequenceExecution, now: Timestamp) -> Needs {
     }
 }
 
-pub use task::{EVALUATION, GET_ACTION, asks_for_action};
+pub use task::{APPROVAL, EVALUATION, GET_ACTION, asks_for_action};
 
 /// Who goes first: the sequence's own priority, else remediation before delivery.
 pub fn priority(sequence: &Sequence) -> i32 {
@@ -283,4 +286,11 @@ pub fn goes_on(execution: &SequenceExecution) -> bool {
         .control
         .as_ref()
         .is_none_or(|c| c.desired == crate::api::execution::Desired::Run)
+}
+
+/// Whether the run waits for its place: new, or queued.
+pub fn waits(run: &SequenceExecution) -> bool {
+    run.status
+        .as_ref()
+        .is_none_or(|s| s.phase.is_empty() || s.phase == phases::QUEUED)
 }

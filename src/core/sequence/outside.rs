@@ -49,7 +49,7 @@ impl Machine<'_> {
         let unowned: Vec<_> = unowned.cloned().collect();
         for result in unowned {
             let owned = with_owner(result, self.execution);
-            self.then.push(Effect::AdoptResult(Box::new(owned)));
+            self.first.push(Effect::AdoptResult(Box::new(owned)));
         }
         // The time for the work counts from when it was heard that it began.
         if before == 0 && !task.executors.is_empty() {

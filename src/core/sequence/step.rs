@@ -280,6 +280,7 @@ impl Machine<'_> {
     fn decide(mut self) -> Decision {
         self.s.observed_generation = self.execution.metadata.generation;
         conditions(&mut self.s, self.now);
+        self.note_edits();
         Decision {
             first: self.first,
             status: self.s,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use serde_json::json;
 
+mod asking;
 mod delivering;
 mod parallel;
 

@@ -3,9 +3,13 @@
 mod brakes;
 mod by_hand;
 mod by_job;
+mod delivery;
+mod flow;
 mod healing;
+mod history;
 mod inputs;
 mod parallel;
+mod recorded;
 mod trouble;
 
 use std::{sync::Arc, time::Duration};

@@ -10,7 +10,7 @@ use crate::{
         Duration, Shipyard,
         shipyard::{Sequence, Stage, Task, Trigger},
     },
-    core::Invalid,
+    core::{Invalid, sequence::APPROVAL},
 };
 
 use super::super::{
@@ -104,8 +104,10 @@ fn check_sequence(path: &str, sequence: &Sequence, stages: &[Stage], wrong: &mut
                 "is no time at all; write one such as 10m",
             ));
         }
-        if task.name == EVALUATION {
-            evaluation(&format!("{path}.properties"), task, wrong);
+        match task.name.as_str() {
+            EVALUATION => evaluation(&format!("{path}.properties"), task, wrong),
+            APPROVAL => approval(&format!("{path}.properties"), task, wrong),
+            _ => {}
         }
     }
     for (i, trigger) in sequence.triggered_on.iter().enumerate() {
@@ -158,6 +160,31 @@ fn evaluation(path: &str, task: &Task, wrong: &mut Vec<Invalid>) {
         let message =
             format!("{least} is longer than timeframe {timeframe}, so no window is long enough; shorten it");
         wrong.push(Invalid::new(format!("{path}.minWindow"), message));
+    }
+}
+
+/// The properties of an approval that Coxswain reads: a strategy that is misspelt must not turn into another one.
+fn approval(path: &str, task: &Task, wrong: &mut Vec<Invalid>) {
+    const PROPERTIES: [&str; 6] = ["pass", "warning", "groups", "expires", "onExpiry", "notRequester"];
+    for (name, value) in task.properties.iter().flatten() {
+        let text = value.as_str();
+        let mistake = match name.as_str() {
+            "pass" | "warning" if !matches!(text, Some("automatic" | "manual")) => {
+                Some(format!("{value} is no strategy; write automatic or manual"))
+            }
+            "onExpiry" if !matches!(text, Some("decline" | "approve")) => {
+                Some(format!("{value} is no answer; write decline or approve"))
+            }
+            "expires" => length(value, true).err(),
+            "notRequester" if !value.is_boolean() => Some(format!("{value} is neither true nor false")),
+            "groups" if !value.as_array().is_some_and(|g| g.iter().all(Value::is_string)) => {
+                Some("is not a list of groups' names".to_owned())
+            }
+            known if PROPERTIES.contains(&known) => None,
+            other => nearest(other, PROPERTIES.into_iter().filter(|_| other.len() > 3))
+                .map(|near| format!("is not a property of an approval; did you mean {near:?}?")),
+        };
+        wrong.extend(mistake.map(|m| Invalid::new(format!("{path}.{name}"), m)));
     }
 }
 

@@ -59,6 +59,18 @@ fn accepts(#[case] stages: &str) {
     "- {name: qa, sequences: [{name: d, tasks: []}]}",
     "spec.stages[0].sequences[0].tasks: is empty"
 )]
+#[case::approval_strategy(
+    "- {name: qa, sequences: [{name: d, tasks: [{name: approval, properties: {pass: auto}}]}]}",
+    "spec.stages[0].sequences[0].tasks[0].properties.pass: \"auto\" is no strategy; write automatic or manual"
+)]
+#[case::approval_property(
+    "- {name: qa, sequences: [{name: d, tasks: [{name: approval, properties: {expire: 2h}}]}]}",
+    "spec.stages[0].sequences[0].tasks[0].properties.expire: is not a property of an approval; did you mean \"expires\"?"
+)]
+#[case::approval_expiry(
+    "- {name: qa, sequences: [{name: d, tasks: [{name: approval, properties: {expires: soon}}]}]}",
+    "spec.stages[0].sequences[0].tasks[0].properties.expires: "
+)]
 #[case::timeframe_number(
     "- {name: qa, sequences: [{name: d, tasks: [{name: evaluation, properties: {timeframe: 2}}]}]}",
     "spec.stages[0].sequences[0].tasks[0].properties.timeframe: 2 is not a duration"

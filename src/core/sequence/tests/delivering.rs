@@ -1,19 +1,18 @@
-//! Deliveries: what follows an end, questions, outside executors, skipped tasks, retries.
+//! Deliveries: what follows an end, skipped tasks, retries.
 
 use rstest::rstest;
 
 use super::*;
 use crate::{
     api::{
-        approval::{Answer, Choice},
         execution::{FollowUp, Retry, RetryFrom, Skip},
-        shipyard::{Concurrency, Executor, Task, Trigger},
+        shipyard::{Concurrency, Trigger},
     },
     core::sequence::retry,
 };
 
 /// A run of `qa.delivery` with these tasks, each answered by a Job unless it is built in.
-fn delivery(tasks: serde_json::Value, script: Script, gate: Gate) -> World {
+pub(super) fn delivery(tasks: serde_json::Value, script: Script, gate: Gate) -> World {
     let mut world = World::new(&[], script, gate);
     world.run = serde_json::from_value(json!({
         "metadata": {"name": "v2", "namespace": "shop", "uid": "run-uid", "generation": 1,
@@ -241,230 +240,6 @@ fn a_follow_up_that_the_api_server_refuses_is_said() {
     assert!(condition(&end, "Stalled").message.contains("exceeded quota"));
 }
 
-fn approving(properties: serde_json::Value) -> World {
-    delivery(
-        json!([{"name": "approval", "properties": properties}, {"name": "je-deployment"}]),
-        all_well,
-        |_| Some("pass"),
-    )
-}
-
-fn carry(world: &mut World, result: &str) {
-    world
-        .run
-        .spec
-        .data
-        .as_mut()
-        .unwrap()
-        .insert("result".to_owned(), json!(result));
-}
-
-/// keptn-v1.md section 4.
-#[rstest]
-#[case("pass", json!({"pass": "automatic"}), "Succeeded")]
-#[case("warning", json!({"warning": "automatic"}), "Succeeded")]
-#[case("fail", json!({"pass": "automatic", "warning": "automatic"}), "Failed")]
-#[case("pass", json!({"pass": "manual"}), "Waiting")]
-#[case("warning", json!({"pass": "automatic"}), "Waiting")]
-fn approvals_by_strategy(#[case] carried: &str, #[case] strategy: serde_json::Value, #[case] phase: &str) {
-    let mut world = approving(strategy);
-    carry(&mut world, carried);
-    for _ in 0..8 {
-        world.turn();
-    }
-    assert_eq!(world.status().phase, phase, "{}", world.status().message);
-    assert_eq!(world.approval.is_some(), phase == "Waiting");
-}
-
-fn answer(world: &mut World, by: &str, choice: Choice) {
-    let asked = world.approval.as_mut().unwrap();
-    asked.spec.answers.push(Answer {
-        by: by.to_owned(),
-        choice,
-        reason: Some("looks good".to_owned()),
-    });
-}
-
-#[test]
-fn a_question_says_what_is_asked_gives_the_place_up_and_goes_on_with_the_answer() {
-    let mut world = approving(json!({"pass": "manual", "groups": ["sre"], "notRequester": true}));
-    carry(&mut world, "pass");
-    for _ in 0..4 {
-        world.turn();
-    }
-    let (status, asked) = (world.status().clone(), world.approval.clone().unwrap());
-    assert_eq!(
-        (status.phase.as_str(), status.place.as_deref()),
-        ("Waiting", Some("Released"))
-    );
-    assert_eq!(
-        (asked.spec.image.as_deref(), asked.spec.result.as_deref()),
-        (Some("cart:2"), Some("pass"))
-    );
-    assert_eq!(
-        (asked.spec.groups.as_slice(), asked.spec.not_by.as_deref()),
-        (&["sre".to_owned()][..], Some("ann"))
-    );
-    assert_eq!(asked.status.unwrap().phase, "Pending");
-    answer(&mut world, "ann", Choice::Approve);
-    assert!(
-        !world.turn().status.done && world.created.is_empty(),
-        "the requester's own answer does not count"
-    );
-    world.now = world
-        .now
-        .checked_add(jiff::SignedDuration::from_hours(20))
-        .unwrap();
-    answer(&mut world, "bob", Choice::Approve);
-    let end = world.play_out();
-    assert_eq!((end.phase.as_str(), world.created.len()), ("Succeeded", 1));
-    assert_eq!(end.attempts[0].tasks[0].message, "approved by bob: looks good");
-    let settled = world.approval.unwrap().status.unwrap();
-    assert_eq!(
-        (settled.phase.as_str(), settled.decided_by.as_deref()),
-        ("Approved", Some("bob"))
-    );
-    assert_eq!(
-        end.approval_seconds,
-        Some(20 * 3600),
-        "not counted against the deadline"
-    );
-}
-
-#[test]
-fn a_declined_question_fails_the_run() {
-    let mut world = approving(json!({}));
-    (0..4).for_each(|_| drop(world.turn()));
-    answer(&mut world, "bob", Choice::Decline);
-    let end = world.play_out();
-    assert_eq!((end.phase.as_str(), end.reason.as_str()), ("Failed", "Declined"));
-    assert!(world.created.is_empty());
-}
-
-#[test]
-fn nobody_answers() {
-    let mut world = approving(json!({"expires": "2h"}));
-    let end = world.play_out();
-    assert_eq!((end.phase.as_str(), end.reason.as_str()), ("Failed", "Expired"));
-    assert_eq!(end.approval_seconds, Some(2 * 3600));
-}
-
-#[test]
-fn a_deleted_question_is_declined_and_one_that_a_crash_lost_is_put_again() {
-    let mut world = approving(json!({}));
-    world.turn();
-    world.approval = None;
-    let again = world.turn();
-    assert!(
-        matches!(again.then.as_slice(), [Effect::CreateApproval(_)]),
-        "it was never known to be there"
-    );
-    (0..3).for_each(|_| drop(world.turn()));
-    world.approval = None;
-    let end = world.play_out();
-    assert_eq!((end.phase.as_str(), end.reason.as_str()), ("Failed", "Deleted"));
-}
-
-#[test]
-fn an_aborted_run_takes_its_question_back() {
-    let mut world = approving(json!({}));
-    (0..4).for_each(|_| drop(world.turn()));
-    world.run.spec.control = Some(Control {
-        desired: Desired::Abort,
-        ..Control::default()
-    });
-    let end = world.play_out();
-    assert_eq!(end.phase, "Aborted");
-    assert_eq!(world.approval.unwrap().status.unwrap().phase, "Withdrawn");
-}
-
-fn outside() -> World {
-    delivery(
-        json!([{"name": "notify", "executor": "External"}]),
-        all_well,
-        |_| None,
-    )
-}
-
-fn say(world: &mut World, source: &str, type_: &str, more: serde_json::Value) {
-    let mut spec =
-        json!({"execution": "v2", "task": "notify", "attempt": 1, "source": source, "type": type_});
-    spec.as_object_mut()
-        .unwrap()
-        .extend(more.as_object().cloned().unwrap());
-    let name = format!("{source}-{type_}").to_lowercase();
-    let said: TaskResult = serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap();
-    world.results.push(said);
-}
-
-/// keptn-cases.md C1-C9: each executor also says that it began.
-#[rstest]
-#[case::c1(&[("pass", "succeeded")], "Succeeded", "pass")]
-#[case::c2(&[("pass", "succeeded"), ("pass", "succeeded")], "Succeeded", "pass")]
-#[case::c3(&[("pass", "succeeded"), ("fail", "succeeded")], "Failed", "fail")]
-#[case::c4(&[("pass", "succeeded"), ("warning", "succeeded")], "Succeeded", "warning")]
-#[case::c5(&[("pass", "succeeded"), ("fail", "errored")], "Failed", "fail")]
-#[case::c7(&[("pass", "succeeded"), ("unknown result", "succeeded")], "Failed", "fail")]
-#[case::c9(&[("pass", "succeeded"), ("pass", "errored")], "Failed", "fail")]
-fn what_executors_say_together(#[case] said: &[(&str, &str)], #[case] phase: &str, #[case] result: &str) {
-    let mut world = outside();
-    world.turn();
-    for (i, _) in said.iter().enumerate() {
-        say(&mut world, &format!("e{i}"), "Started", json!({}));
-    }
-    for (i, (result, status)) in said.iter().enumerate() {
-        let more = json!({"result": result, "status": status, "data": {format!("e{i}"): i}});
-        say(&mut world, &format!("e{i}"), "Finished", more);
-    }
-    let end = world.play_out();
-    assert_eq!((end.phase.as_str(), end.result.as_deref()), (phase, Some(result)));
-    let payload = end.payload.unwrap();
-    assert!(
-        (0..said.len()).all(|i| payload[&format!("e{i}")] == json!(i)),
-        "all data is merged"
-    );
-}
-
-/// keptn-cases.md F1-F4, by who says it instead of by counting.
-#[test]
-fn a_task_ends_when_all_that_began_have_ended() {
-    let mut world = outside();
-    world.turn();
-    say(&mut world, "a", "Started", json!({}));
-    say(&mut world, "b", "Started", json!({}));
-    say(&mut world, "a", "Finished", json!({"result": "pass"}));
-    let half = world.turn().status;
-    assert!(!half.done && half.message.ends_with("of b"), "{}", half.message);
-    // What was heard stays, also when the objects are gone.
-    world.results.clear();
-    say(&mut world, "b", "Finished", json!({"result": "pass"}));
-    assert_eq!(world.play_out().phase, "Succeeded");
-}
-
-#[test]
-fn a_late_beginning_is_no_obstacle() {
-    // keptn-cases.md S2: the end arrives before the beginning; here it implies it.
-    let mut world = outside();
-    world.turn();
-    say(&mut world, "a", "Finished", json!({}));
-    assert_eq!(world.play_out().phase, "Succeeded");
-}
-
-#[rstest]
-#[case::s10_nobody_begins(false, 60)]
-#[case::it_never_ends(true, 600)]
-fn outside_executors_have_a_deadline(#[case] begins: bool, #[case] seconds: i64) {
-    let mut world = outside();
-    world.turn();
-    if begins {
-        say(&mut world, "a", "Started", json!({}));
-    }
-    let start = world.now;
-    let end = world.play_out();
-    assert_eq!((end.phase.as_str(), end.reason.as_str()), ("Failed", "TimedOut"));
-    assert_eq!(world.now.duration_since(start).as_secs(), seconds);
-}
-
 #[test]
 fn a_skipped_task_counts_as_passed_and_its_job_is_deleted() {
     let hangs: Script = |task, _| if task == "je-test" { -1 } else { 0 };
@@ -568,10 +343,4 @@ fn a_task_twice_in_a_sequence_runs_twice() {
     let mut world = delivery(tasks, all_well, |_| None);
     assert_eq!(world.play_out().phase, "Succeeded");
     assert_eq!(world.created.len(), 2);
-}
-
-#[test]
-fn a_task_for_outside_executors_has_that_in_its_spec() {
-    let task: Task = serde_json::from_value(json!({"name": "notify", "executor": "External"})).unwrap();
-    assert_eq!(task.executor, Some(Executor::External));
 }

@@ -1,0 +1,277 @@
+//! Who may put a question and who may answer it, on a real API server with the shipped roles and admission policies.
+
+use serde_json::{Value, json};
+
+use super::users::*;
+
+fn yes(by: &str) -> Value {
+    json!({"by": by, "choice": "Approve", "reason": "tested by hand"})
+}
+
+fn answers(all: &[Value]) -> Value {
+    json!({"spec": {"answers": all}})
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster (KUBECONFIG) with the CRDs"]
+async fn a_forged_answer_passes_where_the_policies_are_not_in_force() {
+    let world = World::new("unenforced", false).await;
+    let (operator, approver) = (world.operator().await, world.user(APPROVER).await);
+    // What the operator asks the API server, to know whether answers can be believed.
+    let mut probe = question("probe");
+    probe["spec"]["answers"] = json!([yes("nobody")]);
+    operator.dry_run(&probe).await.unwrap();
+
+    operator.create(&question("open")).await.unwrap();
+    let forged = approver
+        .merge("Approval", "open", answers(&[yes("the-director")]))
+        .await;
+    assert_eq!(forged.unwrap().data["spec"]["answers"][0]["by"], "the-director");
+    // What needs no user stays true: the CRD's own rules.
+    let changed = approver.merge("Approval", "open", answers(&[])).await;
+    refused(changed, "an answer is never changed or removed");
+    world.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster (KUBECONFIG) with the CRDs"]
+async fn the_api_server_understands_every_expression() {
+    let world = World::new("types", true).await;
+    let policies = world.checked_policies().await;
+    assert_eq!(policies.len(), 3);
+    for policy in policies {
+        let warnings = &policy.data["status"]["typeChecking"]["expressionWarnings"];
+        assert!(warnings.is_null(), "{:?}: {warnings:#}", policy.metadata.name);
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster (KUBECONFIG) with the CRDs"]
+async fn only_the_operator_puts_questions_and_without_answers() {
+    let world = World::new("asking", true).await;
+    let operator = world.operator().await;
+    operator.create(&question("plain")).await.unwrap();
+    let mut empty = question("empty");
+    empty["spec"]["answers"] = json!([]);
+    operator.create(&empty).await.unwrap();
+
+    let mut forged = question("forged");
+    forged["spec"]["answers"] = json!([yes("nobody")]);
+    refused(
+        operator.dry_run(&forged).await,
+        "a question is put without answers",
+    );
+    forged["spec"]["answers"] = json!([yes(OPERATOR)]);
+    refused(
+        operator.create(&forged).await,
+        "a question is put without answers",
+    );
+
+    let mine = question("mine");
+    refused(
+        world.user(SCRIBE).await.create(&mine).await,
+        "creating an Approval needs the verb ask on approvals.coxswain.dev",
+    );
+    // Server-side apply creates too.
+    let scribe = world.user(SCRIBE).await;
+    let applied = scribe
+        .apply("Approval", "mine", SCRIBE, mine["spec"].clone())
+        .await;
+    refused(applied, "needs the verb ask");
+    for user in [APPROVER, EDITOR, ADMIN, OUTSIDER] {
+        refused(
+            world.user(user).await.create(&mine).await,
+            "cannot create resource \"approvals\"",
+        );
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster (KUBECONFIG) with the CRDs"]
+async fn everybody_answers_for_himself() {
+    let world = World::new("answering", true).await;
+    let (operator, approver, manager) = (
+        world.operator().await,
+        world.user(APPROVER).await,
+        world.user(MANAGER).await,
+    );
+    operator.create(&question("q")).await.unwrap();
+
+    let forged = approver.merge("Approval", "q", answers(&[yes(MANAGER)])).await;
+    refused(
+        forged,
+        "spec.answers[].by: you answer for nobody but yourself; write by: ann",
+    );
+    let both = approver
+        .merge("Approval", "q", answers(&[yes(APPROVER), yes(MANAGER)]))
+        .await;
+    refused(both, "you answer for nobody but yourself");
+    let scribe = world.user(SCRIBE).await;
+    refused(
+        scribe.merge("Approval", "q", answers(&[yes(SCRIBE)])).await,
+        "sam may not answer, which needs the verb approve on approvals.coxswain.dev: ask an administrator",
+    );
+    for user in [EDITOR, OUTSIDER] {
+        let answered = world
+            .user(user)
+            .await
+            .merge("Approval", "q", answers(&[yes(user)]))
+            .await;
+        refused(answered, "cannot patch resource \"approvals\"");
+    }
+    approver
+        .merge("Approval", "q", answers(&[yes(APPROVER)]))
+        .await
+        .unwrap();
+
+    // A merge patch replaces the list: the first answer would go.
+    let replaced = manager.merge("Approval", "q", answers(&[yes(MANAGER)])).await;
+    refused(replaced, "an answer is never changed or removed");
+    let no = json!({"by": APPROVER, "choice": "Decline"});
+    let changed = approver
+        .merge("Approval", "q", answers(std::slice::from_ref(&no)))
+        .await;
+    refused(changed, "an answer is never changed or removed");
+    let foreign = manager.merge("Approval", "q", answers(&[no])).await;
+    refused(foreign, "an answer is never changed or removed");
+
+    // Added to the list.
+    let appended = json!([{"op": "add", "path": "/spec/answers/-", "value": yes(MANAGER)}]);
+    refused(
+        approver.json_patch("Approval", "q", appended.clone()).await,
+        "write by: ann",
+    );
+    manager.json_patch("Approval", "q", appended).await.unwrap();
+    // Applied: the API server merges the list by its key.
+    let admin = world.user(ADMIN).await;
+    let applied = admin
+        .apply("Approval", "q", ADMIN, json!({"answers": [yes(ADMIN)]}))
+        .await
+        .unwrap();
+    assert_eq!(applied.data["spec"]["answers"].as_array().unwrap().len(), 3);
+
+    // Everything else about it.
+    let asked = admin
+        .merge("Approval", "q", json!({"spec": {"question": "Anything?"}}))
+        .await;
+    refused(asked, "the question never changes");
+    let waiting = admin.create(&run("cart-1", json!({}))).await.unwrap();
+    let owner = json!({"apiVersion": "coxswain.dev/v1alpha1", "kind": "SequenceExecution", "name": "cart-1", "uid": waiting.metadata.uid});
+    let metadata = json!({"metadata": {"labels": {"seen": "yes"}, "ownerReferences": [owner]}});
+    scribe.merge("Approval", "q", metadata).await.unwrap();
+    let decided = json!({"phase": "Approved", "done": true, "decidedBy": APPROVER});
+    operator.status("Approval", "q", decided.clone()).await.unwrap();
+    refused(
+        approver.status("Approval", "q", decided).await,
+        "cannot update resource \"approvals/status\"",
+    );
+    operator.create(&question("late")).await.unwrap();
+    operator
+        .status("Approval", "late", json!({"phase": "Expired", "done": true}))
+        .await
+        .unwrap();
+    let late = approver
+        .merge("Approval", "late", answers(&[yes(APPROVER)]))
+        .await;
+    refused(late, "this question is decided");
+
+    refused(approver.delete("Approval", "q").await, "cannot delete resource");
+    refused(
+        world.user(EDITOR).await.delete("Approval", "q").await,
+        "cannot delete resource",
+    );
+    admin.delete("Approval", "q").await.unwrap();
+    world.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster (KUBECONFIG) with the CRDs"]
+async fn groups_and_who_asked_narrow_who_may_answer() {
+    let world = World::new("narrowed", true).await;
+    let (operator, approver, manager) = (
+        world.operator().await,
+        world.user(APPROVER).await,
+        world.user(MANAGER).await,
+    );
+    let mut grouped = question("grouped");
+    grouped["spec"]["groups"] = json!(["board", "release-managers"]);
+    operator.create(&grouped).await.unwrap();
+    refused(
+        approver
+            .merge("Approval", "grouped", answers(&[yes(APPROVER)]))
+            .await,
+        "ann is in none of the groups that may answer this question; ask a member of board, release-managers",
+    );
+    manager
+        .merge("Approval", "grouped", answers(&[yes(MANAGER)]))
+        .await
+        .unwrap();
+
+    let mut requested = question("requested");
+    requested["spec"]["notBy"] = json!(APPROVER);
+    operator.create(&requested).await.unwrap();
+    refused(
+        approver
+            .merge("Approval", "requested", answers(&[yes(APPROVER)]))
+            .await,
+        "ann asked for this change, so somebody else must answer (spec.notBy)",
+    );
+    manager
+        .merge("Approval", "requested", answers(&[yes(MANAGER)]))
+        .await
+        .unwrap();
+    let null = json!({"spec": {"notBy": null}});
+    refused(
+        approver.merge("Approval", "requested", null).await,
+        "the question never changes",
+    );
+
+    // A null is as good as absent, and the list has room for all that the schema lets in.
+    let mut null = question("null");
+    null["spec"]["notBy"] = Value::Null;
+    operator.create(&null).await.unwrap();
+    approver
+        .merge("Approval", "null", answers(&[yes(APPROVER)]))
+        .await
+        .unwrap();
+    let mut wide = question("wide");
+    let mut many: Vec<String> = (0..19).map(|n| format!("{n}-{}", "g".repeat(249))).collect();
+    many.push("release-managers".to_owned());
+    wide["spec"]["groups"] = json!(many);
+    operator.create(&wide).await.unwrap();
+    refused(
+        approver
+            .merge("Approval", "wide", answers(&[yes(APPROVER)]))
+            .await,
+        "is in none of the groups that may answer this question",
+    );
+    manager
+        .merge("Approval", "wide", answers(&[yes(MANAGER)]))
+        .await
+        .unwrap();
+    world.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster (KUBECONFIG) with the CRDs"]
+async fn the_verb_may_be_given_for_one_question() {
+    let world = World::new("single", true).await;
+    let operator = world.operator().await;
+    for name in ["theirs", "other"] {
+        operator.create(&question(name)).await.unwrap();
+    }
+    let one = json!({"apiGroups": ["coxswain.dev"], "resources": ["approvals"], "resourceNames": ["theirs"], "verbs": ["approve"]});
+    world.role("one", &one).await;
+    world.bind(SCRIBE, "Role", "one").await;
+    world.may(SCRIBE, "approve", "approvals", "theirs").await;
+    let scribe = world.user(SCRIBE).await;
+    scribe
+        .merge("Approval", "theirs", answers(&[yes(SCRIBE)]))
+        .await
+        .unwrap();
+    let other = scribe.merge("Approval", "other", answers(&[yes(SCRIBE)])).await;
+    refused(other, "needs the verb approve");
+    world.end().await;
+}
