@@ -130,18 +130,11 @@ fn actions_that_answer_one_task_are_played_at_once() {
         .collect();
     all.extend(documents("more.yaml", more));
     let definitions = Definitions::read(&all).unwrap();
-    let report = simulate(
-        &definitions,
-        &trigger(),
-        "je-test: {result: warning, takes: 60s}",
-    );
+    let report = simulate(&definitions, &trigger(), "je-test: {result: warning, takes: 60s}");
     let run = &report.executions[0];
     assert_eq!((run.phase.as_str(), report.stopped), ("Succeeded", None));
     let test = &run.tasks[2];
-    assert_eq!(
-        (test.result.as_deref(), test.jobs.len()),
-        (Some("warning"), 3)
-    );
+    assert_eq!((test.result.as_deref(), test.jobs.len()), (Some("warning"), 3));
     let created = report
         .steps
         .iter()
