@@ -166,8 +166,26 @@ fn pid_in(pod_uid: &str) -> Option<u32> {
         })
 }
 
+/// Runs kubectl, which must fail; what it says.
+pub fn refused(args: &[String]) -> String {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let output = run(&args, "");
+    assert!(!output.status.success(), "kubectl {args:?} was not refused");
+    String::from_utf8(output.stderr).unwrap()
+}
+
 /// Runs kubectl with this input; its output.
 pub fn kubectl(args: &[&str], input: &str) -> String {
+    let output = run(args, input);
+    assert!(
+        output.status.success(),
+        "kubectl {args:?}: {}\n{input}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn run(args: &[&str], input: &str) -> std::process::Output {
     let command = std::env::var("COXSWAIN_TEST_KUBECTL").unwrap_or_else(|_| "kubectl".into());
     let mut words = command.split_whitespace();
     let mut child = Command::new(words.next().unwrap())
@@ -180,13 +198,7 @@ pub fn kubectl(args: &[&str], input: &str) -> String {
         .spawn()
         .unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(
-        output.status.success(),
-        "kubectl {args:?}: {}\n{input}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
+    child.wait_with_output().unwrap()
 }
 
 /// A shipyard whose remediation is `get-action`, `action`, and nothing else, with one action, in this namespace; and a

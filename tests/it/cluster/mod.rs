@@ -3,6 +3,7 @@
 mod all_jobs;
 mod blocked;
 mod by_hand;
+mod delivery;
 pub mod harness;
 mod readme;
 mod results;
