@@ -179,16 +179,11 @@ impl Machine<'_> {
         let task = self.task_status(index);
         let deadline = job.deadline.as_ref().or(task.and_then(|t| t.deadline.as_ref()));
         let late = deadline.is_some_and(|d| self.now >= d.0);
-        let gone = job.uid.is_some() && !self.facts.jobs.contains_key(&job.name);
         match seen {
             Observation::Create => self.create_again(index, at, &job, spec),
             Observation::NameTaken { message } => self.fail_job(index, at, "NameTaken", &message),
             Observation::Waiting { blocked } if late => self.overdue(index, at, blocked.map(|b| b.message)),
             Observation::Running { .. } if late => self.overdue(index, at, None),
-            // It was overdue and was deleted, and a crash came before that was written.
-            Observation::Lost { .. } | Observation::Retry { .. } if late && gone => {
-                self.overdue(index, at, None);
-            }
             Observation::Waiting { blocked } => {
                 let (reason, message) = blocked.map(|b| (b.reason, b.message)).unwrap_or_default();
                 self.wait_for_start(index, at, job, reason, message);

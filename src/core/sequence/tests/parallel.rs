@@ -265,16 +265,6 @@ fn an_overdue_job_is_deleted_and_only_its_lane_ends() {
 }
 
 #[test]
-fn a_crash_after_the_deletion_of_an_overdue_job_does_not_change_what_is_said() {
-    let mut world = lanes(&[action(&["load"]), action(&["soak"])]);
-    let name = world.job("load").name.clone();
-    world.facts.created = [(name.clone(), format!("uid-{name}"))].into();
-    world.jobs.remove(&name);
-    world.later(10_000);
-    assert_eq!(world.job("load").reason, "TimedOut");
-}
-
-#[test]
 fn a_lost_job_ends_only_its_lane() {
     let mut world = lanes(&[action(&["load", "never"]), action(&["soak"])]);
     let name = world.job("load").name.clone();
