@@ -508,7 +508,7 @@ pub struct TaskStatus {
     /// Until when it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_until: Option<Timestamp>,
-    /// When it must have ended.
+    /// When it must have ended; with Jobs, when the first of those that run must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
     /// Its Jobs.
@@ -584,7 +584,7 @@ pub struct JobStatus {
     /// From 1; a new try has a new Job.
     #[serde(rename = "try")]
     pub try_: i32,
-    /// Pending, Starting, Running, Done or Lost.
+    /// Pending, Starting, Running, Done, Skipped or Lost.
     pub state: String,
     /// pass, warning or fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -604,12 +604,19 @@ pub struct JobStatus {
     /// When the decision to create it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded_at: Option<Timestamp>,
+    /// When it must have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
     /// When its container started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// When its container ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
+    /// What it adds to the payload, until all Jobs of the task have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub data: Option<Object>,
 }
 
 /// The evaluation of a task.

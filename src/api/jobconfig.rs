@@ -59,7 +59,7 @@ pub struct JobConfigSpec {
     pub sources: Vec<Source>,
 }
 
-/// Jobs that run, one after the other, when one of the events fits.
+/// Jobs that run when one of the events fits, at once with those of other actions that fit.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobAction {

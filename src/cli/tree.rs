@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::api::{
     SequenceExecution, SequenceExecutionStatus, Timestamp as ApiTime,
-    execution::{AttemptStatus, TaskStatus},
+    execution::{AttemptStatus, JobStatus, TaskStatus},
 };
 
 /// How a tree is drawn.
@@ -165,6 +165,14 @@ fn detail(task: &TaskStatus, now: Timestamp) -> String {
             None => task.message.clone(),
         };
     }
+    let live: Vec<_> = task
+        .jobs
+        .iter()
+        .filter(|j| matches!(j.state.as_str(), "Starting" | "Running"))
+        .collect();
+    if task.message.is_empty() && task.finished_at.is_none() && live.len() > 1 {
+        return at_once(&live, task.jobs.len());
+    }
     let job = task
         .jobs
         .iter()
@@ -178,6 +186,13 @@ fn detail(task: &TaskStatus, now: Timestamp) -> String {
         (Some(job), true, _) => job.clone(),
         (None, true, _) => String::new(),
     }
+}
+
+/// Jobs that run at once, by their titles: the names of several would not fit a line.
+fn at_once(live: &[&JobStatus], of: usize) -> String {
+    let verb = |j: &JobStatus| if j.state == "Running" { "runs" } else { "starts" };
+    let each: Vec<_> = live.iter().map(|j| format!("{} {}", j.title, verb(j))).collect();
+    format!("{} of {of} Jobs: {}", live.len(), each.join(", "))
 }
 
 fn task_span(task: &TaskStatus, now: Timestamp) -> String {
@@ -288,6 +303,26 @@ mod tests {
            └─ · evaluation
         Running: je-test: Job helloservice-je-test-b runs
         ");
+    }
+
+    #[test]
+    fn jobs_that_run_at_once_are_told_by_their_titles() {
+        let mut run = run();
+        let job = |title: &str, state: &str| {
+            json!({"name": format!("helloservice-je-test-{title}"), "title": title, "config": "c", "action": 0, "task": 0,
+                   "try": 1, "state": state})
+        };
+        let jobs = json!([
+            job("load", "Running"),
+            job("smoke", "Done"),
+            job("soak", "Starting")
+        ]);
+        run.status.as_mut().unwrap().attempts[1].tasks[1].jobs = serde_json::from_value(jobs).unwrap();
+        let drawn = render(&run, "2027-01-15T08:01:58Z".parse().unwrap(), Style::default());
+        assert!(
+            drawn.contains("● je-test        12s  2 of 3 Jobs: load runs, soak starts\n"),
+            "{drawn}"
+        );
     }
 
     #[test]

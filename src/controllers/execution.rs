@@ -1,7 +1,7 @@
 //! SequenceExecutions: gathers facts, decides, writes the status, carries the effects out.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -389,7 +389,7 @@ impl Executions {
             if let Some((name, error)) = refused {
                 match error.refusal() {
                     Some(status) => {
-                        extra.refused = Some((name, status.message.clone()));
+                        extra.refused.insert(name, status.message.clone());
                         extra.followed = false;
                         judge = true;
                     }
@@ -511,7 +511,7 @@ impl Executions {
 /// What came back from creates in this reconciliation.
 #[derive(Default)]
 struct Extra {
-    refused: Option<(String, String)>,
+    refused: BTreeMap<String, String>,
     jobs: Vec<Job>,
     /// What the run's end triggers was created; a create that failed ends the reconciliation, which begins anew.
     followed: bool,

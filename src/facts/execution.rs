@@ -118,9 +118,12 @@ impl Reader {
             .filter(|p| is_of(p.as_ref(), run))
             .map(|p| p.as_ref().clone())
             .collect();
-        if let Some(job) = &needs.warnings {
-            facts.warnings = self.warnings(&namespace, job, &facts).await?;
-        }
+        let warnings = needs
+            .warnings
+            .iter()
+            .map(|job| self.warnings(&namespace, job, &facts));
+        let warnings = try_join_all(warnings).await?;
+        facts.warnings = needs.warnings.iter().cloned().zip(warnings).collect();
         if let Some(name) = &needs.evaluation {
             facts.evaluation = self.live::<Evaluation>(&namespace, name).await?;
         }
@@ -264,12 +267,12 @@ impl Reader {
     /// Warnings about a Job and its pods, newest first.
     async fn warnings(&self, namespace: &str, job: &str, facts: &Facts) -> Result<Vec<EventLine>, Error> {
         let api = Api::<Event>::namespaced(self.client.clone(), namespace);
-        let uids = facts
-            .jobs
-            .get(job)
-            .and_then(ResourceExt::uid)
-            .into_iter()
-            .chain(facts.pods.iter().filter_map(ResourceExt::uid));
+        let Some(job) = facts.jobs.get(job).and_then(ResourceExt::uid) else {
+            return Ok(vec![]);
+        };
+        let its = |pod: &&Pod| pod.owner_references().iter().any(|owner| owner.uid == job);
+        let pods = facts.pods.iter().filter(its).filter_map(ResourceExt::uid);
+        let uids = std::iter::once(job.clone()).chain(pods);
         let lists = uids.map(|uid| {
             let params = ListParams::default()
                 .fields(&format!("type=Warning,involvedObject.uid={uid}"))

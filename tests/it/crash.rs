@@ -16,7 +16,7 @@ use crate::scenarios::{coxswain, hours, jobs_created, run_of, secs};
 
 /// What must not depend on crashes.
 #[derive(Debug, Eq, PartialEq)]
-struct Outcome {
+pub struct Outcome {
     problem: String,
     phase: String,
     reason: String,
@@ -36,7 +36,7 @@ struct Outcome {
     runs: usize,
 }
 
-fn outcome(world: &World) -> Outcome {
+pub fn outcome(world: &World) -> Outcome {
     let run = run_of(world, "slow-1").expect("a run");
     let status = run.status.unwrap_or_default();
     let mut created = jobs_created(world);
@@ -228,7 +228,7 @@ fn compare(golden: &Told<Outcome>, told: &Told<Outcome>, differences: &mut Vec<S
     }
 }
 
-fn survives_everywhere(story: &Scenario<Outcome>, at_least: usize) {
+pub fn survives_everywhere(story: &Scenario<Outcome>, at_least: usize) {
     let mut differences = vec![];
     let tellings = story.crash_everywhere(|golden, told| compare(golden, told, &mut differences));
     assert!(

@@ -29,8 +29,8 @@ pub struct Matched<'a> {
     pub index: usize,
 }
 
-/// The actions that answer an event: those that match, of the most specific scope that has one. They run in this
-/// order. None: nobody answers. An error: a JobConfig of that scope, or of a more specific one, would answer too, and is
+/// The actions that answer an event: those that match, of the most specific scope that has one. They run at once.
+/// None: nobody answers. An error: a JobConfig of that scope, or of a more specific one, would answer too, and is
 /// not valid; what it would have done must not be left out, nor be replaced by something more general.
 pub fn matching<'a>(configs: &'a [PinnedJobConfig], event: &Value) -> Result<Vec<Matched<'a>>, &'a str> {
     let mut all: Vec<_> = every_action(configs)

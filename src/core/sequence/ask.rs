@@ -86,10 +86,8 @@ impl Machine<'_> {
 
     pub(super) fn progress_approval(&mut self, index: usize, asked: &ApprovalTask) -> Flow {
         self.wants_place = false;
-        if let Some((name, message)) = &self.facts.refused
-            && *name == asked.name
-        {
-            let message = format!("the API server refused Approval {name}: {message}");
+        if let Some(message) = self.facts.refused.get(&asked.name) {
+            let message = format!("the API server refused Approval {}: {message}", asked.name);
             return self.finish_task(index, Outcome::errored("Refused", message));
         }
         let found = self.facts.approval.clone();

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::{Effect, step::Machine, task};
+use super::{Effect, lanes::is_live, step::Machine, task};
 use crate::{
     api::{
         Condition, Duration, SequenceExecutionStatus, Timestamp as ApiTime,
@@ -122,9 +122,12 @@ impl Machine<'_> {
         super::step::Flow::Rest
     }
 
-    /// Ends the run in the middle, with its Job.
+    /// Ends the run in the middle, with its Jobs.
     pub(super) fn end_early(&mut self, phase: &'static str, reason: &str, message: &str) {
         self.delete_live_jobs();
+        if let Some(index) = self.s.attempts.last().and_then(task::position) {
+            self.absorb(index);
+        }
         if let Some(task) = task::current(&self.s).cloned() {
             self.withdraw_question(&task, message);
         }
@@ -137,10 +140,7 @@ impl Machine<'_> {
         let Some(current) = task::current(&self.s) else {
             return;
         };
-        let live = current
-            .jobs
-            .iter()
-            .filter(|j| matches!(j.state.as_str(), "Starting" | "Running"));
+        let live = current.jobs.iter().filter(|j| is_live(j));
         let deletions: Vec<_> = live
             .map(|job| Effect::DeleteJob {
                 name: job.name.clone(),

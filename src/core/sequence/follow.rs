@@ -68,9 +68,9 @@ impl Machine<'_> {
 
     /// The end is recorded: creates what it triggers, until that is known to be there.
     pub(super) fn follow_on(&mut self, outcome: &RunOutcome) {
-        let refused = self.facts.refused.clone();
-        let refused = refused.filter(|(name, _)| self.s.triggered.iter().any(|f| f.name == *name));
-        if let Some((name, why)) = refused {
+        let mut refused = self.facts.refused.clone();
+        refused.retain(|name, _| self.s.triggered.iter().any(|f| f.name == *name));
+        for (name, why) in refused {
             let text = format!("the API server refused SequenceExecution {name}, which should follow: {why}");
             self.s.triggered.retain(|f| f.name != name);
             self.stall("FollowUpRefused", &text);

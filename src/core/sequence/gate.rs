@@ -97,10 +97,8 @@ impl Machine<'_> {
                 Err(message) => self.finish_task(index, Outcome::errored("InvalidWindow", message)),
             };
         }
-        if let Some((name, message)) = &self.facts.refused
-            && *name == asked.name
-        {
-            let message = format!("the API server refused Evaluation {name}: {message}");
+        if let Some(message) = self.facts.refused.get(&asked.name) {
+            let message = format!("the API server refused Evaluation {}: {message}", asked.name);
             return self.finish_task(index, Outcome::errored("Refused", message));
         }
         let Some(found) = self

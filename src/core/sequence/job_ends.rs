@@ -12,92 +12,111 @@ use crate::{
     },
     core::{
         jobs::{
-            matching,
             observe::{self, Ended},
             result::{self, Outcome, Verdict},
         },
-        payload,
+        payload::{self, TooLarge},
     },
 };
 
 impl Machine<'_> {
-    pub(super) fn end_job(&mut self, index: usize, at: usize, mut job: JobStatus, ended: Ended) -> Flow {
-        let spec = self.task_spec(index);
-        let Ended {
-            outcome,
-            started_at,
-            finished_at,
-        } = ended;
+    pub(super) fn end_job(&mut self, index: usize, at: usize, mut job: JobStatus, ended: Ended) {
         let silent = self.is_silent(&job);
+        let mut outcome = ended.outcome;
+        if !silent && let Err(error) = self.has_room(index, at, &outcome.data) {
+            outcome = Outcome {
+                exit_code: outcome.exit_code,
+                ..Outcome::errored(error.reason(), error.to_string())
+            };
+        }
         "Done".clone_into(&mut job.state);
         job.result = Some(outcome.verdict.as_str().to_owned());
         job.exit_code = outcome.exit_code;
-        job.reason.clone_from(&outcome.reason);
+        job.reason = outcome.reason;
         job.message = clip(&outcome.message);
         job.errored = outcome.errored;
-        job.started_at = started_at.map(ApiTime).or(job.started_at);
-        job.finished_at = Some(ApiTime(finished_at));
-        let (config, action) = (job.config.clone(), job.action);
-        let Some(task) = self.task_mut(index) else {
-            return Flow::Rest;
-        };
-        if let Some(slot) = task.jobs.get_mut(at) {
-            *slot = job;
-        }
+        job.started_at = ended.started_at.map(ApiTime).or(job.started_at);
+        job.finished_at = Some(ApiTime(ended.finished_at));
+        job.data = (!silent && !outcome.data.is_empty()).then_some(outcome.data);
+        self.set_job(index, at, job);
         if outcome.verdict == Verdict::Fail {
-            // What comes after a failed Job of an action is not run; other actions go on.
-            for later in task
-                .jobs
-                .iter_mut()
-                .filter(|j| j.config == config && j.action == action && j.state == "Pending")
-            {
-                "Skipped".clone_into(&mut later.state);
-            }
+            self.close_lane(index, at);
         }
-        if !silent {
-            self.take_said(&outcome, &spec.name);
-        }
-        if !silent && !outcome.data.is_empty() {
-            let mut merged = self.s.payload.clone().unwrap_or_default();
-            payload::merge(&mut merged, &outcome.data);
-            match payload::check_payload(&merged) {
-                Ok(()) => self.s.payload = Some(merged),
-                Err(error) => {
-                    return self.finish_task(index, Outcome::errored(error.reason(), error.to_string()));
-                }
-            }
+        if self.one_by_one(index) {
+            self.absorb(index);
         }
         self.look_again(self.after(defaults::LINGER));
-        self.start_next_job(index, &spec)
     }
 
-    fn is_silent(&self, job: &JobStatus) -> bool {
-        let configs = self
-            .s
-            .plan
-            .as_ref()
-            .map(|p| p.job_configs.as_slice())
-            .unwrap_or_default();
-        matching::recorded(configs, &job.config, job.action).is_some_and(|m| m.action.silent == Some(true))
+    /// The Job could not do its work, or nobody knows what it did.
+    pub(super) fn fail_job(&mut self, index: usize, at: usize, reason: &str, message: &str) {
+        let now = ApiTime(self.now);
+        if let Some(job) = self.task_mut(index).and_then(|t| t.jobs.get_mut(at)) {
+            "Done".clone_into(&mut job.state);
+            job.result = Some("fail".to_owned());
+            job.errored = true;
+            reason.clone_into(&mut job.reason);
+            message.clone_into(&mut job.message);
+            job.finished_at = Some(now);
+        }
+        self.close_lane(index, at);
     }
 
-    /// All Jobs ended: the worst result counts, silent actions apart.
+    /// Whether the payload can take what this Job adds, besides what the task's other Jobs add.
+    fn has_room(&self, index: usize, at: usize, data: &Object) -> Result<(), TooLarge> {
+        let mut merged = self.s.payload.clone().unwrap_or_default();
+        for (other, job) in self.jobs_of(index).iter().enumerate() {
+            let added = if other == at {
+                Some(data)
+            } else {
+                job.data.as_ref()
+            };
+            if let Some(added) = added {
+                payload::merge(&mut merged, added);
+            }
+        }
+        payload::check_payload(&merged)
+    }
+
+    /// Merges what the task's Jobs add into the payload: in the order of the actions, whichever ended first.
+    pub(super) fn absorb(&mut self, index: usize) {
+        let task = self.task_spec(index).name;
+        let jobs = self.task_mut(index).into_iter().flat_map(|t| &mut t.jobs);
+        let said: Vec<Outcome> = jobs
+            .filter_map(|job| {
+                let data = job.data.take()?;
+                let verdict = verdict_of(job);
+                Some(Outcome {
+                    verdict,
+                    data,
+                    ..Outcome::default()
+                })
+            })
+            .collect();
+        for outcome in said {
+            self.take_said(&outcome, &task);
+            let merged = self.s.payload.get_or_insert_default();
+            payload::merge(merged, &outcome.data);
+        }
+    }
+
+    /// All Jobs ended (v1's CompleteCurrentTask): the worst result counts, and one that errored is enough; silent actions
+    /// decide nothing.
     pub(super) fn finish_jobs(&mut self, index: usize) -> Flow {
+        self.absorb(index);
         let Some(task) = self.task_status(index).cloned() else {
             return Flow::Rest;
         };
-        let counted: Vec<&JobStatus> = task
-            .jobs
-            .iter()
-            .filter(|j| j.state == "Done" && !self.is_silent(j))
-            .collect();
-        let rank = |j: &&&JobStatus| match j.result.as_deref() {
-            Some("pass") => 0,
-            Some("warning") => 1,
-            _ if j.errored => 3,
-            _ => 2,
-        };
-        let Some(told) = counted.iter().rev().max_by_key(rank) else {
+        let ended = |j: &&JobStatus| matches!(j.state.as_str(), "Done" | "Lost");
+        let counted = task.jobs.iter().filter(ended);
+        let counted: Vec<&JobStatus> = counted.filter(|j| !self.is_silent(j)).collect();
+        if counted.iter().any(|j| j.state == "Lost")
+            && let Some(task) = self.task_mut(index)
+        {
+            "Lost".clone_into(&mut task.state);
+        }
+        let badness = |j: &JobStatus| (j.errored, verdict_of(j));
+        let Some(worst) = counted.iter().map(|j| badness(j)).max() else {
             let message = "only silent actions answered".to_owned();
             return self.finish_task(
                 index,
@@ -107,20 +126,17 @@ impl Machine<'_> {
                 },
             );
         };
-        let said = if told.message.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", told.message)
-        };
-        let message = format!("Job {}{said}", told.name);
+        let mut told = counted.iter().filter(|j| badness(j) == worst);
+        let first = told.next();
+        let mut message = first.map(|j| said(j)).unwrap_or_default();
+        // Of what is well the first is enough.
+        for other in told.filter(|_| worst.1 == Verdict::Fail) {
+            message = format!("{message}; {}", said(other));
+        }
         let outcome = Outcome {
-            verdict: match told.result.as_deref() {
-                Some("pass") => Verdict::Pass,
-                Some("warning") => Verdict::Warning,
-                _ => Verdict::Fail,
-            },
-            errored: counted.iter().any(|j| j.errored),
-            reason: told.reason.clone(),
+            verdict: worst.1,
+            errored: worst.0,
+            reason: first.map(|j| j.reason.clone()).unwrap_or_default(),
             message: clip(&message),
             data: ran(&task),
             ..Outcome::default()
@@ -148,6 +164,23 @@ impl Machine<'_> {
             })
             .collect();
         self.first.extend(swept);
+    }
+}
+
+fn verdict_of(job: &JobStatus) -> Verdict {
+    match job.result.as_deref() {
+        Some("pass") => Verdict::Pass,
+        Some("warning") => Verdict::Warning,
+        _ => Verdict::Fail,
+    }
+}
+
+/// What a Job said, with its name. What the operator says of one has it already, unless there never was a Job.
+fn said(job: &JobStatus) -> String {
+    match job.message.as_str() {
+        "" => format!("Job {}", job.name),
+        message if job.name.is_empty() || message.contains(&job.name) => message.to_owned(),
+        message => format!("Job {}: {message}", job.name),
     }
 }
 

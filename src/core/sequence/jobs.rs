@@ -1,4 +1,4 @@
-//! Job tasks: which Jobs, one after the other, each started exactly once.
+//! Job tasks: which Jobs, and what becomes of each, started exactly once.
 //!
 //! The status records a Job's name and `Starting` before the Job is created; the name comes from the run, the attempt,
 //! the task and the try, so creating it again after a crash finds the one that is there.
@@ -7,14 +7,11 @@ use k8s_openapi::api::batch::v1::Job;
 
 use super::{
     Account, Effect, defaults,
+    lanes::is_live,
     step::{Flow, Machine},
 };
 use crate::{
-    api::{
-        Duration, Timestamp as ApiTime,
-        execution::{JobStatus, TaskStatus},
-        shipyard::Task,
-    },
+    api::{Duration, Timestamp as ApiTime, execution::JobStatus, shipyard::Task},
     core::{
         jobs::{
             build::{self, JobInput},
@@ -28,8 +25,8 @@ use crate::{
 };
 
 impl Machine<'_> {
-    /// Lists the Jobs of every action that answers, and starts the first.
-    pub(super) fn start_jobs(&mut self, index: usize, spec: &Task, matched: &[Matched]) -> Flow {
+    /// Lists the Jobs of every action that answers, and starts those that may start.
+    pub(super) fn start_jobs(&mut self, index: usize, matched: &[Matched]) -> Flow {
         let listed = matched.iter().flat_map(|found| {
             found.action.tasks.iter().enumerate().map(|(at, task)| JobStatus {
                 config: found.config.name.clone(),
@@ -46,45 +43,26 @@ impl Machine<'_> {
             return Flow::Rest;
         };
         task.jobs = jobs;
-        self.start_next_job(index, spec)
+        self.go_on(index)
     }
 
-    pub(super) fn start_next_job(&mut self, index: usize, spec: &Task) -> Flow {
-        let next = self
-            .task_status(index)
-            .and_then(|t| t.jobs.iter().position(|j| j.state == "Pending"));
-        match next {
-            Some(at) => self.start_job(index, at, spec),
-            None => self.finish_jobs(index),
-        }
-    }
-
-    fn start_job(&mut self, index: usize, at: usize, spec: &Task) -> Flow {
-        let Some(mut recorded) = self.task_status(index).and_then(|t| t.jobs.get(at)).cloned() else {
-            return Flow::Rest;
+    /// Records a Job, and then creates it. One that can't be built has failed.
+    pub(super) fn start_job(&mut self, index: usize, at: usize, spec: &Task) {
+        let Some(mut recorded) = self.job_status(index, at).cloned() else {
+            return;
         };
         let (job, timeout) = match self.build(index, spec, &recorded) {
             Ok(built) => built,
-            Err(outcome) => return self.finish_task(index, outcome),
+            Err(outcome) => return self.fail_job(index, at, &outcome.reason, &outcome.message),
         };
         recorded.name = job.metadata.name.clone().unwrap_or_default();
         "Starting".clone_into(&mut recorded.state);
         recorded.recorded_at = Some(ApiTime(self.now));
-        let deadline = self.after(timeout);
-        let (name, title) = (recorded.name.clone(), recorded.title.clone());
-        if let Some(task) = self.task_mut(index) {
-            "Starting".clone_into(&mut task.state);
-            task.deadline = Some(ApiTime(deadline));
-            if let Some(slot) = task.jobs.get_mut(at) {
-                *slot = recorded;
-            }
-        }
-        self.look_again(deadline);
-        let text = format!("{}: Job {name} ({title})", spec.name);
+        recorded.deadline = Some(ApiTime(self.after(timeout)));
+        let text = format!("{}: Job {} ({})", spec.name, recorded.name, recorded.title);
         self.tell(Note::normal("JobStarted", text));
-        self.s.message = format!("{}: Job {name} starts", spec.name);
+        self.set_job(index, at, recorded);
         self.then.push(Effect::CreateJob(Box::new(job)));
-        Flow::Rest
     }
 
     /// The Job, from the status alone: the same at every look.
@@ -107,7 +85,7 @@ impl Machine<'_> {
             key_index: found.index,
             job_index,
             try_: recorded.try_,
-            event: &self.event(index, spec, build::reads_data(task)),
+            event: &self.event_for(index, spec, recorded, build::reads_data(task)),
         };
         let job = build::build(&input).map_err(|e| Outcome::errored(e.reason(), e.to_string()))?;
         Ok((job, build::timeout(task, spec)))
@@ -151,33 +129,32 @@ impl Machine<'_> {
         }
     }
 
-    pub(super) fn progress_jobs(&mut self, index: usize, task: &TaskStatus) -> Flow {
+    /// Looks at every Job that may run, each on its own, and then at what may come next.
+    pub(super) fn progress_jobs(&mut self, index: usize, jobs: &[JobStatus]) -> Flow {
         let spec = self.task_spec(index);
-        let Some(at) = task
-            .jobs
-            .iter()
-            .position(|j| matches!(j.state.as_str(), "Starting" | "Running"))
-        else {
-            return self.start_next_job(index, &spec);
-        };
-        let mut recorded = task.jobs[at].clone();
-        if let Some((name, message)) = &self.facts.refused
-            && *name == recorded.name
-        {
-            let message = format!("the API server refused Job {name}: {message}");
+        for (at, recorded) in jobs.iter().enumerate().filter(|(_, j)| is_live(j)) {
+            self.look_at(index, at, recorded.clone(), &spec);
+        }
+        self.go_on(index)
+    }
+
+    fn look_at(&mut self, index: usize, at: usize, mut recorded: JobStatus, spec: &Task) {
+        let facts = self.facts;
+        if let Some(message) = facts.refused.get(&recorded.name) {
+            let message = format!("the API server refused Job {}: {message}", recorded.name);
             return self.fail_job(index, at, "Refused", &message);
         }
-        let job = self.facts.jobs.get(&recorded.name);
+        let job = facts.jobs.get(&recorded.name);
         if recorded.uid.is_none() {
-            recorded.uid = self.facts.created.get(&recorded.name).cloned();
+            recorded.uid = facts.created.get(&recorded.name).cloned();
         }
         let key = self.key(index, &recorded);
         let facts = JobFacts {
             recorded: &recorded,
             key: &key,
             job,
-            pods: &self.facts.pods,
-            warnings: &self.facts.warnings,
+            pods: &facts.pods,
+            warnings: facts.warnings.get(&recorded.name).map_or(&[], Vec::as_slice),
             idempotent: spec.idempotent == Some(true),
             now: self.now,
         };
@@ -188,50 +165,52 @@ impl Machine<'_> {
         if recorded.uid.is_none() {
             recorded.uid = job.and_then(|j| j.metadata.uid.clone());
         }
-        self.take_observation(index, at, recorded, seen)
+        self.take_observation(index, at, recorded, seen, spec);
     }
 
-    fn take_observation(&mut self, index: usize, at: usize, mut job: JobStatus, seen: Observation) -> Flow {
-        let late = self
-            .task_status(index)
-            .and_then(|t| t.deadline.as_ref())
-            .is_some_and(|d| self.now >= d.0);
+    fn take_observation(
+        &mut self,
+        index: usize,
+        at: usize,
+        mut job: JobStatus,
+        seen: Observation,
+        spec: &Task,
+    ) {
+        let task = self.task_status(index);
+        let deadline = job.deadline.as_ref().or(task.and_then(|t| t.deadline.as_ref()));
+        let late = deadline.is_some_and(|d| self.now >= d.0);
         match seen {
             // It may be missing because it was deleted for that, and a crash came before the record.
             Observation::Create if late => self.overdue(index, at, None),
-            Observation::Create => self.create_again(index, &job),
+            Observation::Create => self.create_again(index, at, &job, spec),
             Observation::NameTaken { message } => self.fail_job(index, at, "NameTaken", &message),
             Observation::Waiting { blocked } if late => self.overdue(index, at, blocked.map(|b| b.message)),
             Observation::Running { .. } if late => self.overdue(index, at, None),
             Observation::Waiting { blocked } => {
                 let (reason, message) = blocked.map(|b| (b.reason, b.message)).unwrap_or_default();
-                self.wait_for_start(index, at, job, reason, message)
+                self.wait_for_start(index, at, job, reason, message);
             }
             Observation::Running { started_at } => {
                 "Running".clone_into(&mut job.state);
                 job.started_at = Some(ApiTime(started_at));
                 job.reason.clear();
                 job.message.clear();
-                self.s.message = format!("{}: Job {} runs", self.s.task, job.name);
-                self.rest_with(index, at, job, "Running");
-                Flow::Rest
+                self.set_job(index, at, job);
             }
             Observation::Ended(ended) => self.end_job(index, at, job, *ended),
-            Observation::Retry { reason, message } => self.retry(index, at, job, &reason, &message),
-            Observation::Lost { message } => self.lose(index, at, job, &message),
+            Observation::Retry { reason, message } => self.retry(index, at, job, &reason, &message, spec),
+            Observation::Lost { message } => self.lose(index, at, &message),
         }
     }
 
     /// The Job was recorded and is not there: a crash came between the two.
-    fn create_again(&mut self, index: usize, recorded: &JobStatus) -> Flow {
-        let spec = self.task_spec(index);
-        match self.build(index, &spec, recorded) {
+    fn create_again(&mut self, index: usize, at: usize, recorded: &JobStatus, spec: &Task) {
+        match self.build(index, spec, recorded) {
             Ok((job, _)) => {
                 self.then.push(Effect::CreateJob(Box::new(job)));
                 self.look_again(self.after(defaults::STARTING));
-                Flow::Rest
             }
-            Err(outcome) => self.finish_task(index, outcome),
+            Err(outcome) => self.fail_job(index, at, &outcome.reason, &outcome.message),
         }
     }
 
@@ -243,7 +222,7 @@ impl Machine<'_> {
         mut job: JobStatus,
         reason: String,
         message: String,
-    ) -> Flow {
+    ) {
         // Looks for warnings about the pod a few times; its own changes wake the run as well.
         let since = job.recorded_at.as_ref().map_or(self.now, |t| t.0);
         let waited = self.now.duration_since(since).as_secs();
@@ -252,49 +231,21 @@ impl Machine<'_> {
             .find(|s| *s > waited)
             .map_or(60, |s| s - waited);
         self.look_again(self.after(Duration::from_secs(u64::try_from(next).unwrap_or(60))));
-        if let Some(deadline) = self
-            .task_status(index)
-            .and_then(|t| t.deadline.as_ref())
-            .map(|d| d.0)
-        {
-            self.look_again(deadline);
-        }
-        self.s.message = format!("{}: Job {} starts", self.s.task, job.name);
-        if !message.is_empty() {
-            self.s.reason.clone_from(&reason);
-            self.s.message = format!("{}: Job {} can't start: {message}", self.s.task, job.name);
-            // Told once for each reason, not at every look.
-            if job.reason != reason {
-                self.tell(Note::warning("JobBlocked", self.s.message.clone()));
-            }
+        // Told once for each reason, not at every look.
+        if !message.is_empty() && job.reason != reason {
+            let text = format!("{}: Job {} can't start: {message}", self.s.task, job.name);
+            self.tell(Note::warning("JobBlocked", text));
         }
         if (&job.reason, &job.message) != (&reason, &message) {
             job.reason = reason;
             job.message = message;
-            self.rest_with(index, at, job, "Starting");
-        }
-        Flow::Rest
-    }
-
-    fn rest_with(&mut self, index: usize, at: usize, job: JobStatus, state: &str) {
-        let mut deadline = None;
-        if let Some(task) = self.task_mut(index) {
-            state.clone_into(&mut task.state);
-            task.reason.clone_from(&job.reason);
-            task.message.clone_from(&job.message);
-            deadline = task.deadline.as_ref().map(|d| d.0);
-            if let Some(slot) = task.jobs.get_mut(at) {
-                *slot = job;
-            }
-        }
-        if let Some(deadline) = deadline {
-            self.look_again(deadline);
+            self.set_job(index, at, job);
         }
     }
 
-    fn overdue(&mut self, index: usize, at: usize, why: Option<String>) -> Flow {
-        let Some(job) = self.task_status(index).and_then(|t| t.jobs.get(at)).cloned() else {
-            return Flow::Rest;
+    fn overdue(&mut self, index: usize, at: usize, why: Option<String>) {
+        let Some(job) = self.job_status(index, at).cloned() else {
+            return;
         };
         let uid = job.uid.clone().or_else(|| {
             self.facts
@@ -308,18 +259,17 @@ impl Machine<'_> {
         });
         let why = why.map_or_else(String::new, |w| format!("; it could not start: {w}"));
         let message = format!("Job {} did not end in time and was deleted{why}", job.name);
-        self.fail_job(index, at, "TimedOut", &message)
+        self.fail_job(index, at, "TimedOut", &message);
     }
 
     /// It is certain that nothing ran, or the task may run again: a new try, with a new Job.
-    fn retry(&mut self, index: usize, at: usize, job: JobStatus, reason: &str, message: &str) -> Flow {
+    fn retry(&mut self, index: usize, at: usize, job: JobStatus, reason: &str, message: &str, spec: &Task) {
         if self.facts.jobs.contains_key(&job.name) {
             // Deleted before its uid is on record it would look like one that was never created, and be created again.
             let slot = self.task_status(index).and_then(|t| t.jobs.get(at));
             if slot.is_some_and(|slot| slot.uid.is_none()) {
-                self.rest_with(index, at, job, "Starting");
-                self.look_again(self.now);
-                return Flow::Rest;
+                self.set_job(index, at, job);
+                return self.look_again(self.now);
             }
             self.first.push(Effect::DeleteJob {
                 name: job.name.clone(),
@@ -328,7 +278,6 @@ impl Machine<'_> {
         }
         let text = format!("Job {}: {message}; it is tried anew ({reason})", job.name);
         self.tell(Note::warning("JobRetried", text));
-        let spec = self.task_spec(index);
         let next = JobStatus {
             config: job.config,
             action: job.action,
@@ -338,35 +287,26 @@ impl Machine<'_> {
             state: "Pending".to_owned(),
             ..JobStatus::default()
         };
-        if let Some(slot) = self.task_mut(index).and_then(|t| t.jobs.get_mut(at)) {
-            *slot = next;
-        }
-        self.start_job(index, at, &spec)
+        self.set_job(index, at, next);
+        self.start_job(index, at, spec);
     }
 
     /// It may have run, and nobody knows how it ended.
-    fn lose(&mut self, index: usize, at: usize, mut job: JobStatus, message: &str) -> Flow {
-        "Lost".clone_into(&mut job.state);
-        message.clone_into(&mut job.message);
-        if let Some(task) = self.task_mut(index) {
-            "Lost".clone_into(&mut task.state);
-            if let Some(slot) = task.jobs.get_mut(at) {
-                *slot = job;
-            }
+    fn lose(&mut self, index: usize, at: usize, message: &str) {
+        self.fail_job(index, at, "Lost", message);
+        if let Some(job) = self.task_mut(index).and_then(|t| t.jobs.get_mut(at)) {
+            "Lost".clone_into(&mut job.state);
         }
-        self.finish_task(index, Outcome::errored("Lost", message))
     }
 
-    fn fail_job(&mut self, index: usize, at: usize, reason: &str, message: &str) -> Flow {
-        let now = ApiTime(self.now);
-        if let Some(job) = self.task_mut(index).and_then(|t| t.jobs.get_mut(at)) {
-            "Done".clone_into(&mut job.state);
-            job.result = Some("fail".to_owned());
-            reason.clone_into(&mut job.reason);
-            message.clone_into(&mut job.message);
-            job.finished_at = Some(now);
+    pub(super) fn job_status(&self, index: usize, at: usize) -> Option<&JobStatus> {
+        self.task_status(index)?.jobs.get(at)
+    }
+
+    pub(super) fn set_job(&mut self, index: usize, at: usize, job: JobStatus) {
+        if let Some(slot) = self.task_mut(index).and_then(|t| t.jobs.get_mut(at)) {
+            *slot = job;
         }
-        self.finish_task(index, Outcome::errored(reason, message))
     }
 }
 

@@ -13,6 +13,7 @@ pub mod follow;
 mod gate;
 mod job_ends;
 mod jobs;
+mod lanes;
 mod outside;
 pub mod own;
 mod payload;
@@ -96,7 +97,7 @@ pub struct Facts {
     pub current: Vec<Pinned>,
     /// What other runs did on this service lately; None when it was not asked for.
     pub history: Option<History>,
-    /// The run's Jobs, by name. The current one was read live when the cache did not have it.
+    /// The run's Jobs, by name. Those that may run were read live when the cache did not have them.
     pub jobs: BTreeMap<String, Job>,
     /// The uids of Jobs that this process created; the status learns them with its next write.
     pub created: BTreeMap<String, String>,
@@ -104,12 +105,12 @@ pub struct Facts {
     pub events: Vec<String>,
     /// The run's pods.
     pub pods: Vec<Pod>,
-    /// Warnings about the current Job and its pod.
-    pub warnings: Vec<EventLine>,
+    /// Warnings about Jobs and their pods, by the Job's name.
+    pub warnings: BTreeMap<String, Vec<EventLine>>,
     /// The service accounts that pinned Jobs name.
     pub accounts: BTreeMap<String, Account>,
-    /// A create that the API server refused for good: the object's name, and why.
-    pub refused: Option<(String, String)>,
+    /// Creates that the API server refused for good: the object's name, and why.
+    pub refused: BTreeMap<String, String>,
     /// The Evaluation that the current task waits for.
     pub evaluation: Option<Evaluation>,
     /// The question that the current task put, read live; None when it is not there.
@@ -229,8 +230,8 @@ pub struct Needs {
     pub approval: Option<String>,
     /// What outside executors said.
     pub results: bool,
-    /// Warnings about the Job of this name: its container has not started for a while.
-    pub warnings: Option<String>,
+    /// Warnings about the Jobs of these names: their containers have not started for a while.
+    pub warnings: Vec<String>,
 }
 
 /// What `step` will want to know about this execution at `now`.
@@ -241,11 +242,11 @@ pub fn needs(execution: &SequenceExecution, now: Timestamp) -> Needs {
         return Needs::default();
     }
     let current = task::current(status);
-    let job = current.and_then(|t| {
-        t.jobs
-            .iter()
-            .find(|j| matches!(j.state.as_str(), "Starting" | "Running"))
-    });
+    let live: Vec<_> = current
+        .into_iter()
+        .flat_map(|t| &t.jobs)
+        .filter(|j| lanes::is_live(j))
+        .collect();
     let slow = |at: Option<&crate::api::Timestamp>| {
         at.is_some_and(|at| now.duration_since(at.0) >= jiff::SignedDuration::from_secs(4))
     };
@@ -255,15 +256,17 @@ pub fn needs(execution: &SequenceExecution, now: Timestamp) -> Needs {
             && status.next_attempt_at.as_ref().is_none_or(|at| at.0 <= now),
         place: !matches!(status.place.as_deref(), Some("Held")),
         history: current.is_none_or(|t| !task::is_active(t)) || task::next_changes(status),
-        jobs: job.map(|j| j.name.clone()).into_iter().collect(),
+        jobs: live.iter().map(|j| j.name.clone()).collect(),
         evaluation: current
             .and_then(|t| t.evaluation.as_ref())
             .map(|e| e.name.clone()),
         approval: current.and_then(|t| t.approval.as_ref()).map(|a| a.name.clone()),
         results: current.is_some_and(task::is_outside),
-        warnings: job
+        warnings: live
+            .iter()
             .filter(|j| j.started_at.is_none() && slow(j.recorded_at.as_ref()))
-            .map(|j| j.name.clone()),
+            .map(|j| j.name.clone())
+            .collect(),
     }
 }
 

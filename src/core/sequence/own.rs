@@ -1,8 +1,14 @@
 //! A Job of the operator's own image finds its place in the run that it works for.
 
 use crate::{
-    api::{SequenceExecution, Timestamp, execution::TaskStatus},
-    core::names::{JobKey, ParseKeyError},
+    api::{
+        SequenceExecution, Timestamp,
+        execution::{JobStatus, TaskStatus},
+    },
+    core::{
+        jobs::matching,
+        names::{JobKey, ParseKeyError},
+    },
 };
 
 /// Where in its run a Job stands.
@@ -10,7 +16,7 @@ use crate::{
 pub struct Own {
     /// The task, by its index.
     pub index: usize,
-    /// When the task must have ended; the operator deletes the Job then.
+    /// When the Job must have ended; the operator deletes it then.
     pub deadline: Option<Timestamp>,
 }
 
@@ -68,9 +74,19 @@ pub fn find(run: &SequenceExecution, key: &str, wanted: &'static str) -> Result<
             wanted,
         });
     }
+    let job = own_job(run, task, &key).and_then(|job| job.deadline.as_ref());
     Ok(Own {
         index: key.task,
-        deadline: task.deadline.clone(),
+        deadline: job.or(task.deadline.as_ref()).cloned(),
+    })
+}
+
+/// The task's Job with this key: others may run at once, and have deadlines of their own.
+fn own_job<'a>(run: &SequenceExecution, task: &'a TaskStatus, key: &JobKey) -> Option<&'a JobStatus> {
+    let configs = &run.status.as_ref()?.plan.as_ref()?.job_configs;
+    task.jobs.iter().find(|job| {
+        let action = matching::recorded(configs, &job.config, job.action);
+        action.is_some_and(|m| m.index == key.action) && usize::try_from(job.task) == Ok(key.job)
     })
 }
 

@@ -21,6 +21,7 @@ impl Machine<'_> {
     /// The task counts as passed; what runs of it is stopped.
     pub(super) fn skip_task(&mut self, index: usize, task: &TaskStatus, skip: &Skip) -> Flow {
         self.delete_live_jobs();
+        self.absorb(index);
         let message = format!("skipped by {}: {}", skip.by, skip.reason);
         self.withdraw_question(task, &message);
         let payload = self.s.payload.get_or_insert_default();

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     api::{
         SequenceExecutionStatus, Timestamp as ApiTime,
+        common::Object,
         execution::{AttemptStatus, PinnedJobConfig, TaskStatus},
         remediation::Mode,
         shipyard::{Executor, Sequence, Task},
@@ -199,7 +200,7 @@ impl Machine<'_> {
             if changes(spec) && self.remediation().is_some() {
                 self.s.actions_started.push(ApiTime(self.now));
             }
-            return self.start_jobs(index, spec, &matches);
+            return self.start_jobs(index, &matches);
         }
         match spec.name.as_str() {
             GET_ACTION => self.get_action(index),
@@ -309,21 +310,19 @@ impl Machine<'_> {
 
     /// The event that the task's executors see; without its data, which may be large, where nobody reads that.
     pub(super) fn event(&self, index: usize, spec: &Task, data: bool) -> Value {
+        let whole = self.s.payload.as_ref();
+        let short = (!data).then(|| payload::labels_only(whole));
+        self.event_with(index, spec, short.as_ref().or(whole))
+    }
+
+    /// The event, with this payload.
+    pub(super) fn event_with(&self, index: usize, spec: &Task, merged: Option<&Object>) -> Value {
         let number = self.attempt_number();
         let started = self
             .task_status(index)
             .and_then(|t| t.started_at.as_ref())
             .map_or(self.now, |t| t.0);
-        let whole = self.s.payload.as_ref();
-        let short = (!data).then(|| payload::labels_only(whole));
-        payload::event(
-            self.execution,
-            short.as_ref().or(whole),
-            spec,
-            number,
-            index,
-            started,
-        )
+        payload::event(self.execution, merged, spec, number, index, started)
     }
 
     /// Goes on with a task that has begun.
@@ -345,7 +344,7 @@ impl Machine<'_> {
         } else if task.jobs.is_empty() {
             self.progress_outside(index)
         } else {
-            self.progress_jobs(index, &task)
+            self.progress_jobs(index, &task.jobs)
         }
     }
 

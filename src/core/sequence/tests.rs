@@ -7,6 +7,7 @@ use serde_json::json;
 
 mod asking;
 mod delivering;
+mod parallel;
 mod searched;
 
 use super::*;
@@ -223,19 +224,25 @@ impl World {
         if code < 0 {
             return;
         }
+        self.container_ends(&name, code, &message);
+    }
+
+    /// The Job's container has run for two seconds.
+    fn container_ends(&mut self, name: &str, code: i32, message: &str) {
         self.now = self.now.checked_add(jiff::SignedDuration::from_secs(2)).unwrap();
+        let meta = self.jobs[name].metadata.clone();
         let mut pod: Pod = serde_json::from_value(json!({
             "metadata": {"name": format!("{name}-x"), "namespace": "shop",
-                         "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid, "controller": true}]},
+                         "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": meta.uid, "controller": true}]},
             "status": {"containerStatuses": [{"name": "task", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state":
                 {"terminated": {"exitCode": code, "message": message, "startedAt": self.now.to_string(), "finishedAt": self.now.to_string()}}}]},
         }))
         .unwrap();
-        pod.metadata.labels = job.metadata.labels.clone();
-        self.pods = vec![pod];
+        pod.metadata.labels = meta.labels;
+        self.pods.push(pod);
         if code != 0 {
             let failed = json!({"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]});
-            self.jobs.get_mut(&name).unwrap().status = Some(serde_json::from_value(failed).unwrap());
+            self.jobs.get_mut(name).unwrap().status = Some(serde_json::from_value(failed).unwrap());
         }
     }
 

@@ -57,7 +57,7 @@ impl World<'_> {
             facts.history = Some(self.history(index));
         }
         facts.accounts = accounts(run, facts.attempt.as_ref());
-        if let Some(played) = &self.runs[index].job {
+        for played in &self.runs[index].jobs {
             let (job, pod) = played.at(self.now);
             facts.jobs.insert(played.name.clone(), job);
             facts.pods.extend(pod);

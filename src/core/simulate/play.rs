@@ -147,7 +147,9 @@ impl World<'_> {
         let takes = asked.answer.takes.filter(|_| speaks).unwrap_or(TAKES);
         let ends_at = self.now.checked_add(takes.signed()).unwrap_or(Timestamp::MAX);
         let played = played(job, self.now, ends_at, &outcome).map_err(|e| Invalid::new(&asked.path, e))?;
-        self.runs[index].job = Some(played);
+        let jobs = &mut self.runs[index].jobs;
+        jobs.retain(|j| j.name != name);
+        jobs.push(played);
         if !assumed {
             self.tell_job(index, at, &task.name, recorded, job);
         }
@@ -193,10 +195,7 @@ impl World<'_> {
     }
 
     fn delete_job(&mut self, index: usize, name: &str) {
-        let run = &mut self.runs[index];
-        if run.job.as_ref().is_some_and(|j| j.name == name) {
-            run.job = None;
-        }
+        self.runs[index].jobs.retain(|j| j.name != name);
         self.tell(index, 0, "", format!("Job {name} is deleted"), vec![]);
     }
 

@@ -119,6 +119,30 @@ fn a_failed_evaluation_is_followed_by_what_is_left_to_try() {
     assert_eq!(report.unused, ["evaluation: 1 of 2 answers were not asked for"]);
 }
 
+#[test]
+fn actions_that_answer_one_task_are_played_at_once() {
+    let more = "{apiVersion: coxswain.dev/v1alpha1, kind: JobConfig, metadata: {name: more}, spec: {project: fulltour,
+        stage: production, service: helloservice, actions: [{name: More, parallel: true,
+        events: [{name: sh.keptn.event.je-test.triggered}], tasks: [{name: soak, image: b}, {name: spike, image: b}]}]}}";
+    let mut all: Vec<_> = TUTORIAL
+        .iter()
+        .flat_map(|(file, text)| documents(file, text))
+        .collect();
+    all.extend(documents("more.yaml", more));
+    let definitions = Definitions::read(&all).unwrap();
+    let report = simulate(&definitions, &trigger(), "je-test: {result: warning, takes: 60s}");
+    let run = &report.executions[0];
+    assert_eq!((run.phase.as_str(), report.stopped), ("Succeeded", None));
+    let test = &run.tasks[2];
+    assert_eq!((test.result.as_deref(), test.jobs.len()), (Some("warning"), 3));
+    let created = report
+        .steps
+        .iter()
+        .filter(|s| s.task == "je-test" && s.text.starts_with("Job "));
+    let created: Vec<_> = created.map(|s| s.at).collect();
+    assert_eq!(created, vec![test.started_at.unwrap(); 3]);
+}
+
 fn shop(actions: &[&str]) -> Definitions {
     let actions: Vec<_> = actions.iter().map(|a| json!({"action": a})).collect();
     let all = [

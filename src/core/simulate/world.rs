@@ -79,7 +79,7 @@ pub(super) struct Run {
     pub(super) label: String,
     /// When it is looked at again.
     pub(super) next: Option<Timestamp>,
-    pub(super) job: Option<Played>,
+    pub(super) jobs: Vec<Played>,
     pub(super) evaluation: Option<Judged>,
     pub(super) question: Option<Question>,
     /// Whether what its end triggers was created.
@@ -124,7 +124,7 @@ impl World<'_> {
             object,
             label,
             next: Some(self.now),
-            job: None,
+            jobs: vec![],
             evaluation: None,
             question: None,
             followed: false,
@@ -212,7 +212,11 @@ impl World<'_> {
         let run = &mut self.runs[index];
         let events = [
             decision.again,
-            run.job.as_ref().map(|j| j.ends_at).filter(|at| *at > self.now),
+            run.jobs
+                .iter()
+                .map(|j| j.ends_at)
+                .filter(|at| *at > self.now)
+                .min(),
             run.evaluation
                 .as_ref()
                 .map(|e| e.ends_at)

@@ -8,6 +8,7 @@ mod flow;
 mod healing;
 mod history;
 mod inputs;
+mod parallel;
 mod recorded;
 mod trouble;
 

@@ -233,7 +233,7 @@ fn a_follow_up_that_the_api_server_refuses_is_said() {
     world.play_until(|status| status.outcome.is_some());
     let FollowUp { name, .. } = world.status().triggered[0].clone();
     world.followed = false;
-    world.facts.refused = Some((name, "exceeded quota".to_owned()));
+    world.facts.refused.insert(name, "exceeded quota".to_owned());
     let end = world.play_out();
     assert_eq!(end.phase, "Succeeded");
     assert!(end.triggered.is_empty());
