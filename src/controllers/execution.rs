@@ -1,7 +1,7 @@
 //! SequenceExecutions: gathers facts, decides, writes the status, carries the effects out.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::HashSet,
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use super::{
     Context,
+    created::CreatedJobs,
     history::Ends,
     supervise::{Backoff, Error},
     wake::{Wake, Woken},
@@ -46,8 +47,7 @@ pub struct Executions {
     reader: Reader,
     live: Store<Guarded<SequenceExecution>>,
     arbiter: Mutex<Arbiter>,
-    /// The uids of the Jobs that this process created, by the run's uid: their statuses learn them later.
-    created: Mutex<HashMap<String, BTreeMap<String, String>>>,
+    created: CreatedJobs,
     wake: Wake<Guarded<SequenceExecution>>,
     problems: Wake<Guarded<ProblemEvent>>,
     ends: Ends,
@@ -86,7 +86,7 @@ pub async fn run(
         reader: inputs.reader,
         live: live.clone(),
         arbiter: Mutex::default(),
-        created: Mutex::default(),
+        created: CreatedJobs::default(),
         wake: inputs.wake,
         problems: inputs.problems,
         ends: inputs.ends,
@@ -214,7 +214,7 @@ impl Executions {
     ) -> Result<Decision, Error> {
         let needs = sequence::needs(run, now);
         let mut facts = self.reader.gather(run, &needs, now).await?;
-        facts.created = self.created_for(run);
+        facts.created = self.created.of(run);
         facts.refused.clone_from(&extra.refused);
         facts.followed = extra.followed;
         facts.newer = self.newer(run);
@@ -351,7 +351,7 @@ impl Executions {
             let refused = match effect {
                 Effect::CreateJob(job) => match self.context.effects.create(job.as_ref()).await {
                     Ok(Created::New(created)) => {
-                        self.remember(&created);
+                        self.created.remember(&created);
                         None
                     }
                     Ok(Created::Existed(found)) => {
@@ -429,39 +429,13 @@ impl Executions {
         Ok(found.filter(|live| live.metadata.uid == run.metadata.uid))
     }
 
-    fn remember(&self, job: &Job) {
-        let owner = job
-            .metadata
-            .owner_references
-            .iter()
-            .flatten()
-            .find(|o| o.controller == Some(true));
-        if let (Some(owner), Some(uid)) = (owner, job.uid()) {
-            let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
-            created
-                .entry(owner.uid.clone())
-                .or_default()
-                .insert(job.name_any(), uid);
-        }
-    }
-
-    fn created_for(&self, run: &SequenceExecution) -> BTreeMap<String, String> {
-        let created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
-        run.uid()
-            .and_then(|uid| created.get(&uid).cloned())
-            .unwrap_or_default()
-    }
-
     /// The run has ended or is gone: its place is free, its problem wants to know, and there may be one run too many.
     fn left(&self, run: &SequenceExecution) {
         self.release(run);
         self.ends.tell(PlaceKey::of(run));
         let uid = run.uid().unwrap_or_default();
         self.backoff.reset(&uid);
-        self.created
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&uid);
+        self.created.forget(&uid);
         if let Some(by) = run
             .spec
             .triggered_by

@@ -1,6 +1,7 @@
 //! One file per kind: what is watched, and facts -> decide -> effects. Thin.
 
 pub mod children;
+mod created;
 pub mod definitions;
 pub mod delivery;
 pub mod evaluation;

@@ -218,6 +218,7 @@ struct ProblemState {
 struct DeliveryState {
     execution: Option<String>,
     context: Option<String>,
+    earlier: Vec<String>,
     stages: Vec<StageState>,
 }
 
@@ -228,10 +229,11 @@ struct StageState {
 }
 
 impl DeliveryState {
-    /// Whether the run is one of the newest flow, or the newest in its stage.
+    /// Whether the run is one of a flow that the Delivery follows, or the newest in its stage.
     fn shows(&self, run: &Ended) -> bool {
+        let mut flows = self.earlier.iter().chain(&self.context);
         let mut runs = self.stages.iter().map(|s| &s.execution).chain([&self.execution]);
-        self.context.as_ref() == Some(&run.context) || runs.any(|name| name.as_ref() == Some(&run.name))
+        flows.any(|flow| *flow == run.context) || runs.any(|name| name.as_ref() == Some(&run.name))
     }
 }
 

@@ -107,19 +107,16 @@ fn overdue(waiting: &str) -> Outcome {
 fn hear(executors: &mut Vec<ExecutorStatus>, result: &TaskResult, now: jiff::Timestamp) {
     let said = &result.spec;
     let at = result.metadata.creation_timestamp.as_ref().map_or(now, |t| t.0);
-    let position = executors.iter().position(|e| e.source == said.source);
-    let executor = match position {
-        Some(at) => &mut executors[at],
-        None => {
-            executors.push(ExecutorStatus {
-                source: said.source.clone(),
-                started_at: Some(ApiTime(at)),
-                ..ExecutorStatus::default()
-            });
-            let last = executors.len() - 1;
-            &mut executors[last]
-        }
-    };
+    let known = executors.iter().position(|e| e.source == said.source);
+    let index = known.unwrap_or_else(|| {
+        executors.push(ExecutorStatus {
+            source: said.source.clone(),
+            started_at: Some(ApiTime(at)),
+            ..ExecutorStatus::default()
+        });
+        executors.len() - 1
+    });
+    let executor = &mut executors[index];
     if said.type_ == TaskResultType::Started || executor.finished_at.is_some() {
         return;
     }

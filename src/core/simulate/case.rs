@@ -115,38 +115,35 @@ fn tasks(expected: &[ExpectTask], got: &Value, path: &str, lines: &mut Vec<Strin
         let is = |got: &Value| {
             got["name"] == task.name && task.attempt.is_none_or(|attempt| got["attempt"] == attempt)
         };
-        match ran[from..].iter().position(is) {
-            Some(at) => {
-                compare(&json(task), &ran[from + at], &path, lines);
-                from += at + 1;
-            }
-            None => {
-                let of = task
-                    .attempt
-                    .map_or_else(String::new, |n| format!(" of attempt {n}"));
-                let name = |t: &Value| {
-                    format!(
-                        "{} of attempt {}",
-                        t["name"].as_str().unwrap_or_default(),
-                        t["attempt"]
-                    )
-                };
-                let after = match ran[..from].last() {
-                    Some(last) => format!(" after {}", name(last)),
-                    None => String::new(),
-                };
-                let left: Vec<String> = ran[from..].iter().map(name).collect();
-                let left = if left.is_empty() {
-                    "nothing".to_owned()
-                } else {
-                    left.join(", ")
-                };
-                lines.push(format!(
-                    "{path}: expected {}{of} to run{after}, but what ran is {left}",
-                    task.name
-                ));
-            }
+        if let Some(at) = ran[from..].iter().position(is) {
+            compare(&json(task), &ran[from + at], &path, lines);
+            from += at + 1;
+            continue;
         }
+        let of = task
+            .attempt
+            .map_or_else(String::new, |n| format!(" of attempt {n}"));
+        let name = |t: &Value| {
+            format!(
+                "{} of attempt {}",
+                t["name"].as_str().unwrap_or_default(),
+                t["attempt"]
+            )
+        };
+        let after = match ran[..from].last() {
+            Some(last) => format!(" after {}", name(last)),
+            None => String::new(),
+        };
+        let left: Vec<String> = ran[from..].iter().map(name).collect();
+        let left = if left.is_empty() {
+            "nothing".to_owned()
+        } else {
+            left.join(", ")
+        };
+        lines.push(format!(
+            "{path}: expected {}{of} to run{after}, but what ran is {left}",
+            task.name
+        ));
     }
 }
 

@@ -123,7 +123,7 @@ fn from_cloud_event(event: &Value) -> Result<SequenceExecution, Invalid> {
         ..SequenceExecutionSpec::default()
     };
     let time = event.get("time").and_then(Value::as_str);
-    let time = time.map(|t| t.parse::<Timestamp>()).transpose();
+    let time = time.map(str::parse::<Timestamp>).transpose();
     let time = time.map_err(|e| Invalid::new("time", format!("is no time such as {BEGINNING}: {e}")))?;
     let name = names::execution_name(&format!("{}-{sequence}", spec.service), type_, 1);
     let mut run = SequenceExecution::new(&name, spec);

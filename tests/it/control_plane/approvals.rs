@@ -8,6 +8,12 @@ fn yes(by: &str) -> Value {
     json!({"by": by, "choice": "Approve", "reason": "tested by hand"})
 }
 
+/// What the operator asks the API server, to know whether answers can be believed.
+fn probe() -> Value {
+    let question = serde_json::from_value(question("q")).unwrap();
+    serde_json::to_value(coxswain::core::approval::forged(&question)).unwrap()
+}
+
 fn answers(all: &[Value]) -> Value {
     json!({"spec": {"answers": all}})
 }
@@ -17,10 +23,7 @@ fn answers(all: &[Value]) -> Value {
 async fn a_forged_answer_passes_where_the_policies_are_not_in_force() {
     let world = World::new("unenforced", false).await;
     let (operator, approver) = (world.operator().await, world.user(APPROVER).await);
-    // What the operator asks the API server, to know whether answers can be believed.
-    let mut probe = question("probe");
-    probe["spec"]["answers"] = json!([yes("nobody")]);
-    operator.dry_run(&probe).await.unwrap();
+    operator.dry_run(&probe()).await.unwrap();
 
     operator.create(&question("open")).await.unwrap();
     let forged = approver
@@ -56,12 +59,11 @@ async fn only_the_operator_puts_questions_and_without_answers() {
     empty["spec"]["answers"] = json!([]);
     operator.create(&empty).await.unwrap();
 
-    let mut forged = question("forged");
-    forged["spec"]["answers"] = json!([yes("nobody")]);
     refused(
-        operator.dry_run(&forged).await,
-        "a question is put without answers",
+        operator.dry_run(&probe()).await,
+        "ValidatingAdmissionPolicy 'coxswain-approvals' with binding 'coxswain-approvals' denied request: spec.answers",
     );
+    let mut forged = question("forged");
     forged["spec"]["answers"] = json!([yes(OPERATOR)]);
     refused(
         operator.create(&forged).await,

@@ -1,7 +1,7 @@
 //! What becomes of runs and problems that have ended, and of edits of what is pinned.
 
 use coxswain::{
-    api::{JobConfig, ProblemEvent, Remediation, SequenceExecution, Shipyard},
+    api::{Delivery, JobConfig, ProblemEvent, Remediation, SequenceExecution, Shipyard},
     testing::{Verb, World},
 };
 
@@ -35,6 +35,14 @@ fn deletions(world: &World, resource: &str) -> usize {
 }
 
 /// What the shipyard says of the sequence's history.
+async fn age(shop: &Shop, age: &str) {
+    shop.world.edit::<Shipyard>("shop", |shipyard| {
+        shipyard.spec.stages[0].sequences[0].history_age = Some(serde_json::from_value(age.into()).unwrap());
+    });
+    shop.world.sleep(secs(2)).await;
+}
+
+/// How many runs it keeps.
 async fn limit(shop: &Shop, limit: i32) {
     shop.world.edit::<Shipyard>("shop", |shipyard| {
         shipyard.spec.stages[0].sequences[0].history_limit = Some(limit);
@@ -81,7 +89,7 @@ fn runs(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn ten_runs_and_the_newest_failed_one_are_kept_for_a_month_and_problems_for_a_week() {
+fn ten_runs_and_the_newest_failed_one_are_kept() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "nothing").await;
         shop.problem("hopeless");
@@ -100,17 +108,38 @@ fn ten_runs_and_the_newest_failed_one_are_kept_for_a_month_and_problems_for_a_we
             16,
             "no problem is a week old"
         );
+    });
+}
 
-        shop.world.sleep(hours(8 * DAY)).await;
+#[test]
+fn old_runs_go_but_the_newest_and_closed_problems_go_without_their_runs() {
+    World::run(async |world: World| {
+        let shop = Shop::open(world, "nothing").await;
+        age(&shop, "48h").await;
+        shop.problem("hopeless");
+        assert_eq!(shop.ended("hopeless", mins(30)).await.phase, "Exhausted");
+        shop.world.sleep(mins(15)).await;
+        heals(&shop.world, "restart");
+        healed(&shop, "slow-1").await;
+        healed(&shop, "slow-2").await;
+        shop.world.sleep(hours(DAY)).await;
+        assert_eq!(remembered(&shop.world).len(), 3);
+
+        shop.world.sleep(hours(2 * DAY)).await;
+        assert_eq!(remembered(&shop.world), ["hopeless", "slow-2"]);
+        assert_eq!(shop.world.list::<ProblemEvent>().len(), 3);
+
+        shop.world.sleep(hours(5 * DAY)).await;
         assert!(shop.world.list::<ProblemEvent>().is_empty(), "they are gone");
-        assert_eq!(remembered(&shop.world), kept, "their runs are not");
+        assert_eq!(
+            remembered(&shop.world),
+            ["hopeless", "slow-2"],
+            "their runs are not"
+        );
         let owned = |run: &SequenceExecution| !run.owner_references().is_empty();
         assert!(!shop.world.list::<SequenceExecution>().iter().any(owned));
-
-        shop.world.sleep(hours(23 * DAY)).await;
-        assert_eq!(remembered(&shop.world), ["hopeless", "slow-15"]);
         let before = shop.world.server.writes().len();
-        shop.world.sleep(hours(30 * DAY)).await;
+        shop.world.sleep(hours(DAY + 1)).await;
         assert_eq!(shop.world.server.writes().len(), before, "that is all");
     });
 }
@@ -197,41 +226,45 @@ fn a_run_that_a_delivery_shows_stays() {
     World::run(async |world: World| {
         let shop = Shop::open(world, "restart").await;
         check(&shop, 0).await;
-        checked(&shop, "a-shown", "", "").await;
-        checked(&shop, "b-flow", "", ", context: flow").await;
         shop.world.apply(
             "
 apiVersion: coxswain.dev/v1alpha1
 kind: Delivery
 metadata: {name: cart}
-spec: {project: shop, service: cart}
-status: {context: flow, stages: [{stage: production, execution: a-shown}]}
+spec: {project: shop, service: cart, stage: production, sequence: check, image: cart:1}
 ",
         );
-        checked(&shop, "c-old", "", "").await;
-        checked(&shop, "d-new", "", "").await;
-        assert_eq!(runs(&shop.world), ["a-shown", "b-flow", "d-new"]);
+        shop.world.sleep(secs(30)).await;
+        let delivered = runs(&shop.world);
+        assert_eq!(delivered.len(), 1, "{delivered:?}");
+        checked(&shop, "y-old", "", "").await;
+        checked(&shop, "z-new", "", "").await;
+        assert_eq!(runs(&shop.world), [delivered[0].as_str(), "z-new"]);
+
+        shop.world.server.delete::<Delivery>("demo", "cart");
+        checked(&shop, "z-newer", "", "").await;
+        assert_eq!(runs(&shop.world), ["z-newer"]);
     });
 }
 
 #[test]
 fn many_are_deleted_in_several_passes() {
     World::run(async |world: World| {
-        let shop = Shop::open(world, "restart").await;
-        check(&shop, 3).await;
-        shop.operator.crash();
-        for n in 0..450 {
-            let run = by_hand(&format!("r{n:03}"), "", "");
-            let status = format!(
-                "status: {{done: true, phase: Succeeded, finishedAt: \"2026-01-05T08:{:02}:{:02}.000000Z\"}}",
-                n / 60,
-                n % 60
-            );
-            shop.world.apply(&(run + &status));
+        world.apply(SHOP);
+        for n in 0..215 {
+            let run = by_hand(&format!("r{n:03}"), ", namespace: demo", "");
+            let mut run: SequenceExecution = serde_yaml::from_str(&run).unwrap();
+            let ended = format!("2026-01-05T08:{:02}:{:02}.000000Z", n / 60, n % 60);
+            let status = serde_json::json!({"done": true, "phase": "Succeeded", "finishedAt": ended});
+            run.status = serde_json::from_value(status).unwrap();
+            world.server.create(&run).unwrap();
         }
-        let _again = start(&shop.world, "operator-2");
-        shop.world.sleep(mins(2)).await;
-        assert_eq!(runs(&shop.world), ["r447", "r448", "r449"]);
+        let _operator = start(&world, "operator");
+        world.sleep(secs(65)).await;
+        assert_eq!(runs(&world).len(), 15, "so many at a time");
+        world.sleep(secs(20)).await;
+        let newest: Vec<String> = (205..215).map(|n| format!("r{n}")).collect();
+        assert_eq!(runs(&world), newest, "the sequence is unknown, so ten are kept");
     });
 }
 
