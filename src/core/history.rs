@@ -130,8 +130,7 @@ pub fn is_wanted(meta: &ObjectMeta) -> bool {
             .flatten()
             .any(|m| m.contains_key(*key))
     };
-    annotations.is_some_and(|a| a.get(KEEP).is_some_and(|v| v == "true"))
-        || APPLIED.iter().any(has)
+    annotations.is_some_and(|a| a.get(KEEP).is_some_and(|v| v == "true")) || APPLIED.iter().any(has)
 }
 
 /// Since when a run that acted counts against the budget or the cooldown of some Remediation of its namespace: until it
