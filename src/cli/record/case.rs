@@ -60,7 +60,13 @@ pub(super) fn of(
     let first = &runs[0];
     let mut event = super::settled(&serde_json::to_value(first).context("reading the run")?);
     if let Some(spec) = event["spec"].as_object_mut() {
-        spec.remove("control");
+        // Tasks that people skipped are skipped again; the rest of what they asked for is over.
+        let skipped = spec
+            .remove("control")
+            .and_then(|control| control.get("skip").cloned());
+        if let Some(skip) = skipped {
+            spec.insert("control".to_owned(), json!({ "skip": skip }));
+        }
     }
     let name = first.metadata.name.clone().unwrap_or_default();
     let case = Case {

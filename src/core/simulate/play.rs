@@ -92,24 +92,24 @@ impl Judged {
 
 impl World<'_> {
     /// Does what the engine decided.
-    pub(super) fn carry_out(&mut self, index: usize, effect: &Effect) -> Result<(), Invalid> {
+    pub(super) fn carry_out(&mut self, index: usize, effect: Effect) -> Result<(), Invalid> {
         match effect {
-            Effect::CreateJob(job) => self.create_job(index, job),
+            Effect::CreateJob(job) => self.create_job(index, *job),
             Effect::DeleteJob { name, .. } => {
-                self.delete_job(index, name);
+                self.delete_job(index, &name);
                 Ok(())
             }
-            Effect::CreateEvaluation(evaluation) => self.create_evaluation(index, evaluation),
+            Effect::CreateEvaluation(evaluation) => self.create_evaluation(index, *evaluation),
             Effect::CreateApproval(question) => {
-                self.put_question(index, question);
+                self.put_question(index, &question);
                 Ok(())
             }
             Effect::SettleApproval(settled) => {
-                self.settle_question(index, settled);
+                self.settle_question(index, &settled);
                 Ok(())
             }
             Effect::CreateExecution(run) => {
-                self.follow(index, run);
+                self.follow(index, *run);
                 Ok(())
             }
             // Nobody outside says anything here: such tasks are assumed.
@@ -117,7 +117,7 @@ impl World<'_> {
         }
     }
 
-    fn create_job(&mut self, index: usize, job: &Job) -> Result<(), Invalid> {
+    fn create_job(&mut self, index: usize, job: Job) -> Result<(), Invalid> {
         let name = job.metadata.name.clone().unwrap_or_default();
         let annotations = job.metadata.annotations.as_ref();
         let key = annotations
@@ -146,13 +146,13 @@ impl World<'_> {
         };
         let takes = asked.answer.takes.filter(|_| speaks).unwrap_or(TAKES);
         let ends_at = self.now.checked_add(takes.signed()).unwrap_or(Timestamp::MAX);
+        if !assumed {
+            self.tell_job(index, at, &task.name, recorded, &job);
+        }
         let played = played(job, self.now, ends_at, &outcome).map_err(|e| Invalid::new(&asked.path, e))?;
         let jobs = &mut self.runs[index].jobs;
         jobs.retain(|j| j.name != name);
         jobs.push(played);
-        if !assumed {
-            self.tell_job(index, at, &task.name, recorded, job);
-        }
         Ok(())
     }
 
@@ -200,18 +200,18 @@ impl World<'_> {
     }
 
     /// A run that this one's end triggers. It is created again until the engine knows that it is there.
-    fn follow(&mut self, index: usize, run: &SequenceExecution) {
+    fn follow(&mut self, index: usize, run: SequenceExecution) {
         self.runs[index].followed = true;
         if !self
             .runs
             .iter()
             .any(|r| r.object.metadata.name == run.metadata.name)
         {
-            self.add(run.clone());
+            self.add(run);
         }
     }
 
-    fn create_evaluation(&mut self, index: usize, evaluation: &Evaluation) -> Result<(), Invalid> {
+    fn create_evaluation(&mut self, index: usize, mut evaluation: Evaluation) -> Result<(), Invalid> {
         let known = self.runs[index].evaluation.as_ref();
         if known.is_some_and(|j| j.evaluation.metadata.name == evaluation.metadata.name) {
             return Ok(());
@@ -225,7 +225,6 @@ impl World<'_> {
         let asked = self.ask(index, at, EVALUATION, false);
         let takes = asked.answer.takes.unwrap_or(TAKES);
         let ends_at = self.now.checked_add(takes.signed()).unwrap_or(Timestamp::MAX);
-        let mut evaluation = evaluation.clone();
         evaluation.metadata.uid = Some(format!(
             "uid-{}",
             evaluation.metadata.name.as_deref().unwrap_or_default()
@@ -375,10 +374,9 @@ fn plain(answer: &Answer) -> Outcome {
 }
 
 /// The Job, and the pod and the condition with which it ends.
-fn played(job: &Job, now: Timestamp, ends_at: Timestamp, outcome: &Outcome) -> Result<Played, String> {
+fn played(mut job: Job, now: Timestamp, ends_at: Timestamp, outcome: &Outcome) -> Result<Played, String> {
     let name = job.metadata.name.clone().unwrap_or_default();
     let uid = format!("uid-{name}");
-    let mut job = job.clone();
     job.metadata.uid = Some(uid.clone());
     job.metadata.creation_timestamp = Some(Time(now));
     // A container that succeeded and has nothing to say, says nothing.

@@ -194,24 +194,33 @@ impl World<'_> {
     fn look(&mut self, index: usize) -> Result<(), Invalid> {
         let facts = self.facts(index);
         let decision = sequence::step(&self.runs[index].object, &facts, self.now);
-        let before = self.runs[index].status();
-        self.runs[index].object.status = Some(decision.status.clone());
-        self.record(index, &before, &decision);
-        for effect in decision.first.iter().chain(&decision.then) {
+        let Decision {
+            first,
+            status,
+            then,
+            notes,
+            again,
+            wants_place,
+        } = decision;
+        let done = status.done;
+        let before = self.runs[index].object.status.take().unwrap_or_default();
+        self.record(index, &before, &status);
+        self.runs[index].object.status = Some(status);
+        for effect in first.into_iter().chain(then) {
             self.carry_out(index, effect)?;
         }
-        if !decision.wants_place {
+        if !wants_place {
             self.release(index);
         }
-        for note in decision.notes.iter().filter(|n| n.reason == CHAIN_TOO_LONG) {
+        for note in notes.iter().filter(|n| n.reason == CHAIN_TOO_LONG) {
             self.stopped = Some(format!("stopped: {}", note.text));
         }
-        if decision.status.done {
+        if done {
             self.tell_end(index);
         }
         let run = &mut self.runs[index];
         let events = [
-            decision.again,
+            again,
             run.jobs
                 .iter()
                 .map(|j| j.ends_at)
@@ -277,8 +286,7 @@ impl World<'_> {
     }
 
     /// What the look changed: tasks that began, waited or ended, and the payload.
-    fn record(&mut self, index: usize, before: &SequenceExecutionStatus, decision: &Decision) {
-        let after = &decision.status;
+    fn record(&mut self, index: usize, before: &SequenceExecutionStatus, after: &SequenceExecutionStatus) {
         let mut ended = vec![];
         let run = &mut self.runs[index];
         for attempt in &after.attempts {
@@ -311,9 +319,10 @@ impl World<'_> {
                 }
             }
         }
-        let (empty, given) = (Object::new(), run.object.spec.data.clone());
+        let empty = Object::new();
+        let given = run.object.spec.data.as_ref();
         let mut payload = changes::between(
-            before.payload.as_ref().or(given.as_ref()).unwrap_or(&empty),
+            before.payload.as_ref().or(given).unwrap_or(&empty),
             after.payload.as_ref().unwrap_or(&empty),
         );
         for (n, key) in ended.iter().enumerate() {
@@ -331,8 +340,10 @@ impl World<'_> {
     }
 
     fn tell_task(&mut self, index: usize, key: (i32, usize), payload: Vec<String>) {
-        let task = self.runs[index].tasks[&key].clone();
-        let result = task.result.unwrap_or_default();
+        let Some(task) = self.runs[index].tasks.get(&key) else {
+            return;
+        };
+        let result = task.result.as_deref().unwrap_or_default();
         let errored = if task.status.as_deref() == Some("errored") {
             ", errored"
         } else {
@@ -344,7 +355,8 @@ impl World<'_> {
             (reason, message) => format!(": {reason}: {message}"),
         };
         let text = format!("{result}{errored} ({}){message}", task.source);
-        self.tell(index, key.0, &task.name, text, payload);
+        let name = task.name.clone();
+        self.tell(index, key.0, &name, text, payload);
     }
 
     /// Waits that people see: for the place, for the next attempt, for a window.
