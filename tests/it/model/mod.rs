@@ -143,6 +143,11 @@ fn a_stage_then_a_question_and_another_stage() {
 }
 
 #[test]
+fn two_actions_that_answer_one_task() {
+    check("two lanes", shipyards::two_lanes, &alone(&["calm", "a crash"]));
+}
+
+#[test]
 fn two_runs_for_one_place() {
     check("one place", shipyards::one_place, &alone(&["calm", "an abort"]));
 }
@@ -156,6 +161,7 @@ fn everything() {
     for trouble in all.filter(|(name, _)| wanted.is_empty() || wanted == *name) {
         check("retry loop", shipyards::retry_loop, &[trouble]);
         check("one place", shipyards::one_place, &[trouble]);
+        check("two lanes", shipyards::two_lanes, &[trouble]);
         check("two stages", shipyards::two_stages, &[trouble]);
     }
 }

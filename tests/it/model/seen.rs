@@ -57,7 +57,9 @@ impl Seen {
             refused: self
                 .refused
                 .as_ref()
-                .map(|name| (name.to_string(), "quota".to_owned())),
+                .map(|name| (name.to_string(), "quota".to_owned()))
+                .into_iter()
+                .collect(),
             evaluation: self.evaluation.as_ref().map(|e| {
                 let mut found = (*e.object).clone();
                 found.status = e

@@ -63,12 +63,13 @@ fn defined(sequence: Value, followers: Vec<Follower>) -> (RunDefinitions, Attemp
 }
 
 fn job_config() -> PinnedJobConfig {
-    let action = |task: &str| {
-        json!({"name": task, "events": [{"name": format!("sh.keptn.event.{task}.triggered")}],
+    let action = |name: &str, task: &str| {
+        json!({"name": name, "events": [{"name": format!("sh.keptn.event.{task}.triggered")}],
                "tasks": [{"name": "do", "image": "busybox"}]})
     };
     serde_json::from_value(json!({"name": "jobs", "specificity": 3,
-        "actions": [action("je-deployment"), action("action")]}))
+        "actions": [action("deploy", "je-deployment"), action("act", "action"),
+                    action("load", "je-test"), action("soak", "je-test")]}))
     .unwrap()
 }
 
@@ -80,6 +81,16 @@ pub fn retry_loop() -> Shipyard {
         "triggeredOn": [{"event": "qa.delivery.finished", "selector": {"match": {"evaluation.result": "fail"}}}],
         "tasks": [{"name": "je-deployment", "timeout": "10s"}, {"name": "evaluation", "properties": {"timeframe": "2m"}}],
     });
+    Shipyard {
+        definitions: [("qa.delivery".to_owned(), defined(sequence, vec![]))].into(),
+        runs: vec![run("one", "qa", "delivery")],
+    }
+}
+
+/// A task that two actions answer, at once, and one after it.
+pub fn two_lanes() -> Shipyard {
+    let sequence = json!({"name": "delivery", "maxAttempts": ATTEMPTS,
+        "tasks": [{"name": "je-test", "timeout": "10m"}, {"name": "je-deployment", "timeout": "10m"}]});
     Shipyard {
         definitions: [("qa.delivery".to_owned(), defined(sequence, vec![]))].into(),
         runs: vec![run("one", "qa", "delivery")],
