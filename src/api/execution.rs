@@ -45,6 +45,7 @@ use super::{
     printcolumn(name = "Attempt", type_ = "integer", json_path = ".status.attempt"),
     printcolumn(name = "Result", type_ = "string", json_path = ".status.result"),
     printcolumn(name = "Score", type_ = "number", json_path = ".status.score"),
+    printcolumn(name = "Waits For", type_ = "string", json_path = ".status.waitsFor"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -229,6 +230,9 @@ pub struct SequenceExecutionStatus {
     /// One line for people: what is being done, waited for, or why it ended.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// What must come before it goes on, in a few words: another run, an Approval, a time, a person.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub waits_for: String,
     /// Time spent waiting for humans, in seconds; it is not counted against the deadline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval_seconds: Option<i64>,

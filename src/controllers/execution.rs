@@ -219,7 +219,11 @@ impl Executions {
         facts.followed = extra.followed;
         facts.newer = self.newer(run);
         if let Some(asked) = facts.approval.as_ref().filter(|a| a.status.is_none()) {
-            facts.enforced = self.context.effects.refuses(&approval::forged(asked)).await;
+            let tried = self.context.effects.try_create(&approval::forged(asked)).await;
+            let refusal = tried
+                .as_ref()
+                .map_err(|e| e.refusal().map(|s| s.message.as_str()));
+            facts.enforced = approval::enforced(refusal.copied());
         }
         facts
             .jobs

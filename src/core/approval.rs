@@ -13,6 +13,9 @@ use crate::api::{
 /// What is told when nothing keeps answers honest.
 pub const UNENFORCED: &str = "the admission policies are not in force here, so whoever may write approvals can answer in anybody's name; install config/admission, or set admissionPolicies.enabled in the chart";
 
+/// The policy that keeps answers honest (config/admission), as the API server quotes it, whatever stands before the name.
+const POLICY: &str = "coxswain-approvals'";
+
 /// What a shipyard's `approval` task may say in its properties besides `pass` and `warning`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Properties {
@@ -144,6 +147,18 @@ pub fn forged(approval: &Approval) -> Approval {
     forged
 }
 
+/// Whether the policies are in force, by what the API server said to a forged answer: taken, refused with this message, or
+/// no clear word. Only a refusal by the policy itself shows that; a quota or another webhook may refuse as well.
+pub fn enforced(tried: Result<(), Option<&str>>) -> Option<bool> {
+    match tried {
+        Ok(()) => Some(false),
+        Err(Some(message)) if message.contains("ValidatingAdmissionPolicy") && message.contains(POLICY) => {
+            Some(true)
+        }
+        Err(_) => None,
+    }
+}
+
 /// The question with the status of one that was just put.
 pub fn pending(approval: &Approval, enforced: Option<bool>, now: Timestamp) -> Approval {
     let mut asked = approval.clone();
@@ -247,6 +262,28 @@ mod tests {
     fn strategies(#[case] of: Value, #[case] expected: Option<Verdict>) {
         let of = payload(of);
         assert_eq!(by_itself(&of, result_of(&of)), expected);
+    }
+
+    #[rstest]
+    #[case::nothing_refuses(Ok(()), Some(false))]
+    #[case::the_policy(
+        Err(Some(
+            "approvals.coxswain.dev \"coxswain-probe\" is forbidden: ValidatingAdmissionPolicy 'coxswain-approvals' with binding 'coxswain-approvals' denied request: spec.answers"
+        )),
+        Some(true)
+    )]
+    #[case::with_a_prefix(
+        Err(Some("ValidatingAdmissionPolicy 'acme-coxswain-approvals' denied request")),
+        Some(true)
+    )]
+    #[case::a_quota(Err(Some("exceeded quota: approvals")), None)]
+    #[case::another_policy(Err(Some("ValidatingAdmissionPolicy 'freeze' denied request")), None)]
+    #[case::no_answer(Err(None), None)]
+    fn only_the_policy_s_own_refusal_shows_that_it_is_in_force(
+        #[case] tried: Result<(), Option<&str>>,
+        #[case] shown: Option<bool>,
+    ) {
+        assert_eq!(enforced(tried), shown);
     }
 
     fn question(answers: Value, not_by: Option<&str>, on_expiry: &str) -> Approval {

@@ -198,8 +198,8 @@ impl Effects {
         bounded("write", object, api.replace(&name, &params(), object)).await
     }
 
-    /// Whether the API server would refuse to create this object; nothing is created. None: that could not be found out.
-    pub async fn refuses<K>(&self, object: &K) -> Option<bool>
+    /// Asks the API server whether it would create this object; nothing is created.
+    pub async fn try_create<K>(&self, object: &K) -> Result<(), Error>
     where
         K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
         K::DynamicType: Default,
@@ -209,10 +209,9 @@ impl Effects {
             ..params()
         };
         let api = self.api::<K>(object);
-        match bounded("try to create", object, api.create(&params, object)).await {
-            Ok(_) => Some(false),
-            Err(error) => error.refusal().map(|_| true),
-        }
+        bounded("try to create", object, api.create(&params, object))
+            .await
+            .map(drop)
     }
 
     fn api<K>(&self, object: &K) -> Api<K>

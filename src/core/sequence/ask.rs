@@ -28,6 +28,9 @@ use crate::{
     },
 };
 
+/// Why nobody is asked where `notRequester` can't be kept.
+const NO_REQUESTER: &str = "the Shipyard's approval task says notRequester: true, and nobody is named in spec.requestedBy, so nobody could be kept from approving their own change; write your name into spec.requestedBy of the Delivery or of the SequenceExecution";
+
 impl Machine<'_> {
     pub(super) fn start_approval(&mut self, index: usize) -> Flow {
         let payload = payload::task_payload(self.execution, self.s.payload.as_ref(), &self.task_spec(index));
@@ -47,14 +50,15 @@ impl Machine<'_> {
             };
             return self.finish_task(index, outcome);
         }
+        let properties = approval::properties(&payload);
+        // Without the name anybody could answer, also the one who must not.
+        if properties.not_requester && self.execution.spec.requested_by.is_none() {
+            return self.finish_task(index, Outcome::errored("NoRequester", NO_REQUESTER.to_owned()));
+        }
         let uid = self.execution.metadata.uid.clone().unwrap_or_default();
         let run = self.execution.metadata.name.clone().unwrap_or_default();
         let name = names::approval_name(&run, &uid, self.attempt_number(), index);
-        let expires = self.after(
-            approval::properties(&payload)
-                .expires
-                .unwrap_or(defaults::APPROVAL),
-        );
+        let expires = self.after(properties.expires.unwrap_or(defaults::APPROVAL));
         if let Some(task) = self.task_mut(index) {
             "Waiting".clone_into(&mut task.state);
             task.wait_until = Some(ApiTime(expires));
@@ -81,6 +85,7 @@ impl Machine<'_> {
         let until = task.wait_until.map_or(self.now, |at| at.0);
         let message = format!("waits until {until:.0} for an answer to Approval {name}");
         self.rest(phases::WAITING, "Approval", &message);
+        self.wait_for(format!("Approval {name}"));
         self.look_again(until);
     }
 

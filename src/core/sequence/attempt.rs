@@ -78,6 +78,7 @@ impl Machine<'_> {
         {
             let message = format!("cools down until {until:.0} after {last}");
             self.rest(phases::WAITING, "Cooldown", &message);
+            self.wait_for(format!("{until:.0}"));
             self.look_again(until);
             return Flow::Rest;
         }
@@ -106,6 +107,7 @@ impl Machine<'_> {
         {
             let message = format!("attempt {} starts at {at:.0}", self.attempt_number() + 1);
             self.rest(phases::WAITING, "RetryAfter", &message);
+            self.wait_for(format!("{at:.0}"));
             self.look_again(at);
             return Flow::Rest;
         }

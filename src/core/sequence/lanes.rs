@@ -110,8 +110,10 @@ impl Machine<'_> {
             (None, all) => format!("{} Jobs start, {running} run", all.len() - running),
         };
         self.s.message = format!("{}: {said}", self.s.task);
+        self.s.waits_for.clear();
         if let Some(job) = blocked {
             self.s.reason.clone_from(&job.reason);
+            self.wait_for(format!("Job {}: {}", job.name, job.reason));
         }
         if let Some(task) = self.task_mut(index) {
             let state = if running > 0 { "Running" } else { "Starting" };

@@ -77,6 +77,7 @@ impl Machine<'_> {
             return self.finish_task(index, overdue(&waiting));
         }
         self.rest(phases::RUNNING, "Outside", &waiting);
+        self.wait_for("TaskResults".to_owned());
         self.look_again(deadline);
         Flow::Rest
     }

@@ -108,6 +108,7 @@ impl Machine<'_> {
         if let Some(hold) = &self.facts.hold {
             let message = format!("held by {hold}; nothing new starts until the hold is lifted");
             self.rest(phases::HELD, "Held", &message);
+            self.wait_for("the hold's end".to_owned());
             self.wants_place = self.s.place.as_deref() == Some("Held");
             return false;
         }
@@ -127,6 +128,7 @@ impl Machine<'_> {
                 );
                 self.s.place = Some("Queued".to_owned());
                 self.rest(phases::QUEUED, "Queued", &message);
+                self.wait_for(format!("run {behind}"));
                 self.look_again(self.after(Duration::from_secs(60)));
                 false
             }
@@ -157,6 +159,7 @@ impl Machine<'_> {
             "Paused",
             "paused; set spec.control.desired to Run to go on",
         );
+        self.wait_for("spec.control.desired: Run".to_owned());
         self.look_again(until);
     }
 
@@ -220,6 +223,12 @@ impl Machine<'_> {
         phase.clone_into(&mut self.s.phase);
         reason.clone_into(&mut self.s.reason);
         message.clone_into(&mut self.s.message);
+        self.s.waits_for.clear();
+    }
+
+    /// Says what must come before the run goes on, after `rest`.
+    pub(super) fn wait_for(&mut self, what: String) {
+        self.s.waits_for = what;
     }
 
     /// Looks again at this time, if not earlier.

@@ -147,6 +147,7 @@ impl Machine<'_> {
         let message = format!("{} starts at {until:.0} (triggeredAfter {wait})", spec.name);
         self.s.task.clone_from(&spec.name);
         self.rest(phases::WAITING, "TriggeredAfter", &message);
+        self.wait_for(format!("{until:.0}"));
         self.look_again(until);
         Some(Flow::Rest)
     }

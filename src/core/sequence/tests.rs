@@ -535,10 +535,14 @@ fn resolved_while_queued_means_no_job_at_all() {
     world.facts.grant = Some(Grant::Queued {
         behind: "other".into(),
     });
-    assert_eq!(world.turn().status.phase, "Queued");
+    let queued = world.turn().status;
+    assert_eq!(
+        (queued.phase.as_str(), queued.waits_for.as_str()),
+        ("Queued", "run other")
+    );
     world.facts.resolved = true;
     let end = world.turn().status;
-    assert_eq!(end.phase, "Resolved");
+    assert_eq!((end.phase.as_str(), end.waits_for.as_str()), ("Resolved", ""));
     assert!(world.created.is_empty());
 }
 

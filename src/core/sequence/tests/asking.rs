@@ -62,6 +62,10 @@ fn a_question_says_what_is_asked_gives_the_place_up_and_goes_on_with_the_answer(
         ("Waiting", Some("Released"))
     );
     assert_eq!(
+        status.waits_for,
+        format!("Approval {}", asked.metadata.name.as_deref().unwrap())
+    );
+    assert_eq!(
         (asked.spec.image.as_deref(), asked.spec.result.as_deref()),
         (Some("cart:2"), Some("pass"))
     );
@@ -93,6 +97,19 @@ fn a_question_says_what_is_asked_gives_the_place_up_and_goes_on_with_the_answer(
         Some(20 * 3600),
         "not counted against the deadline"
     );
+}
+
+#[test]
+fn nobody_is_asked_where_it_is_not_known_who_must_not_answer() {
+    let mut world = approving(json!({"notRequester": true}));
+    world.run.spec.requested_by = None;
+    let end = world.play_out();
+    assert_eq!(
+        (end.phase.as_str(), end.reason.as_str()),
+        ("Failed", "NoRequester")
+    );
+    assert!(end.message.contains("spec.requestedBy"), "{}", end.message);
+    assert!(world.approval.is_none() && world.created.is_empty());
 }
 
 #[test]
