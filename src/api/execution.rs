@@ -34,7 +34,7 @@ use super::{
     selectable = ".spec.context",
     selectable = ".spec.control.retry.id",
     doc = "One run of one sequence.",
-    validation = Rule::new("!has(self.spec.control) || !has(self.spec.control.retry) || (has(self.status) && has(self.status.done) && self.status.done) || (has(oldSelf.spec.control) && has(oldSelf.spec.control.retry) && oldSelf.spec.control.retry == self.spec.control.retry)").message("spec.control.retry: only a run that has ended can be retried; abort it first, or wait for its end"),
+    validation = Rule::new("!has(self.spec.control) || !has(self.spec.control.retry) || (has(self.status) && has(self.status.done) && self.status.done)").message("spec.control.retry: only a run that has ended can be retried; abort it first, or wait for its end"),
     validation = Rule::new("size(self.metadata.name) <= 52").message("a SequenceExecution's name may have at most 52 characters"),
     printcolumn(name = "Project", type_ = "string", json_path = ".spec.project"),
     printcolumn(name = "Stage", type_ = "string", json_path = ".spec.stage"),

@@ -152,7 +152,10 @@ async fn to_run_again_needs_the_verb_retry() {
         "spec.retryOf: running it again needs the verb retry",
     );
     let born = run("again", json!({"control": {"retry": {"id": "1"}}}));
-    refused(scribe.create(&born).await, verb);
+    refused(
+        admin.create(&born).await,
+        "only a run that has ended can be retried",
+    );
     editor.create(&from("again", 0)).await.unwrap();
     // The tasks before may be gates.
     refused(

@@ -11,7 +11,7 @@ use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
     core::DynamicObject,
     runtime::wait::await_condition,
 };
@@ -48,7 +48,7 @@ async fn ended(runs: &Api<SequenceExecution>, name: &str, acted: Option<jiff::Ti
 
 #[tokio::test]
 #[ignore = "needs a cluster (KUBECONFIG) with the CRDs"]
-async fn a_cooldown_is_found_among_hundreds_of_runs() {
+async fn a_cooldown_is_found_among_hundreds_of_runs_and_the_old_ones_go() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::try_default().await.unwrap();
     let namespace = format!("history-{}", std::process::id());
@@ -108,7 +108,7 @@ async fn a_cooldown_is_found_among_hundreds_of_runs() {
     let said = |r: Option<&SequenceExecution>| {
         r.is_some_and(|r| r.status.as_ref().is_some_and(|s| !s.phase.is_empty()))
     };
-    let run = bounded(await_condition(runs, &run, said)).await.unwrap();
+    let run = bounded(await_condition(runs.clone(), &run, said)).await.unwrap();
     let status = run.status.clone().unwrap();
     assert_eq!(
         (status.phase.as_str(), status.reason.as_str()),
@@ -120,6 +120,30 @@ async fn a_cooldown_is_found_among_hundreds_of_runs() {
         status.message
     );
     assert_ne!(run.name_any(), LATEST);
+
+    let abort = Patch::Merge(json!({"spec": {"control": {"desired": "Abort"}}}));
+    runs.patch(&run.name_any(), &PatchParams::default(), &abort)
+        .await
+        .unwrap();
+    // The newest ten, and the one whose action still counts.
+    let names = async || -> Vec<String> {
+        let all = runs.list_metadata(&ListParams::default()).await.unwrap();
+        all.items.iter().map(ResourceExt::name_any).collect()
+    };
+    let gone = async {
+        while names().await.len() > 11 {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), gone)
+        .await
+        .expect("old runs are deleted");
+    let left = names().await;
+    assert!(
+        left.contains(&LATEST.to_owned()) && left.contains(&run.name_any()),
+        "{left:?}"
+    );
+    assert!(left.len() >= 10, "{left:?}");
 
     shutdown.cancel();
     bounded(operator).await.unwrap();

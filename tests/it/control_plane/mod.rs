@@ -4,4 +4,5 @@ mod approvals;
 mod control;
 mod definitions;
 mod history;
+mod rules;
 mod users;

@@ -1,0 +1,178 @@
+//! What the CRDs' own rules refuse, on a real API server: each names the object, the field and the remedy.
+
+use serde_json::{Value, json};
+
+use super::users::*;
+
+fn of(kind: &str, name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "coxswain.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+}
+
+fn result(name: &str, more: Value) -> Value {
+    let mut spec =
+        json!({"execution": "cart-1", "task": "notify", "attempt": 1, "source": "chat", "type": "Started"});
+    spec.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    of("TaskResult", name, spec)
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster (KUBECONFIG) with the CRDs"]
+async fn objects_that_can_t_be_meant_are_refused_at_their_birth() {
+    let world = World::new("births", true).await;
+    let editor = world.user(EDITOR).await;
+    let long = "n".repeat(53);
+    let shipyard = |name: &str| of("Shipyard", name, json!({"stages": [{"name": "qa"}]}));
+    let problem = json!({"project": "shop", "stage": "production", "service": "cart", "problem": {"problemTitle": "slow"}});
+    for (object, says) in [
+        (
+            delivery(&long, json!({})),
+            "a Delivery's name may have at most 52 characters",
+        ),
+        (
+            run(&long, json!({})),
+            "a SequenceExecution's name may have at most 52 characters",
+        ),
+        (
+            of("ProblemEvent", &long, problem),
+            "a ProblemEvent's name may have at most 52 characters",
+        ),
+        (
+            shipyard(&"n".repeat(44)),
+            "a project's name may have at most 43 characters",
+        ),
+        (shipyard("shop.example"), "a project's name has no dots"),
+        (
+            run("r", json!({"control": {"retry": {"id": "1"}}})),
+            "spec.control.retry: only a run that has ended can be retried; abort it first, or wait for its end",
+        ),
+        (
+            run("r", json!({"control": {"desired": "Fly"}})),
+            "spec.control.desired: Unsupported value: \"Fly\": supported values: \"Run\", \"Pause\", \"Abort\"",
+        ),
+        (run("r", json!({"stage": null})), "spec.stage: Required value"),
+        (
+            run("r", json!({"service": "Cart Shop"})),
+            "spec.service: Invalid value",
+        ),
+        (
+            result("t", json!({"result": "pass"})),
+            "result, status and data belong to type Finished",
+        ),
+    ] {
+        println!("{object}");
+        refused(editor.create(&object).await, says);
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster (KUBECONFIG) with the CRDs"]
+async fn wishes_that_contradict_what_was_said_are_refused() {
+    let world = World::new("wishes", true).await;
+    let (operator, admin) = (world.operator().await, world.user(ADMIN).await);
+    let control = |control: Value| json!({"spec": {"control": control}});
+    for name in ["r", "aborted", "skipped"] {
+        admin.create(&run(name, json!({}))).await.unwrap();
+    }
+    admin.create(&delivery("d", json!({}))).await.unwrap();
+    admin.create(&result("t", json!({}))).await.unwrap();
+    let kind = "SequenceExecution";
+    admin
+        .merge(kind, "aborted", control(json!({"desired": "Abort"})))
+        .await
+        .unwrap();
+    admin
+        .merge(kind, "skipped", control(json!({"skip": [skip("test", ADMIN)]})))
+        .await
+        .unwrap();
+    // Whoever skipped something may still abort.
+    admin
+        .merge(kind, "skipped", control(json!({"desired": "Abort"})))
+        .await
+        .unwrap();
+    for (kind, name, patch, says) in [
+        (
+            kind,
+            "r",
+            json!({"spec": {"service": "other"}}),
+            "spec is immutable but for spec.control",
+        ),
+        (
+            kind,
+            "r",
+            json!({"spec": {"data": {"image": "x"}}}),
+            "spec is immutable but for spec.control",
+        ),
+        (
+            kind,
+            "r",
+            control(json!({"retry": {"id": "1"}})),
+            "spec.control.retry: only a run that has ended can be retried",
+        ),
+        (
+            kind,
+            "r",
+            control(json!({"desired": "Abort", "skip": [skip("test", ADMIN)]})),
+            "spec.control: a run that is aborted skips nothing; leave one of them out",
+        ),
+        (
+            kind,
+            "aborted",
+            control(json!({"desired": "Run"})),
+            "an abort can't be taken back: create another SequenceExecution",
+        ),
+        (
+            kind,
+            "aborted",
+            json!({"spec": {"control": null}}),
+            "an abort can't be taken back",
+        ),
+        (
+            "Delivery",
+            "d",
+            json!({"spec": {"project": "other"}}),
+            "a Delivery stays with its project and service",
+        ),
+        (
+            "Delivery",
+            "d",
+            json!({"spec": {"service": "other"}}),
+            "create another Delivery",
+        ),
+    ] {
+        println!("{name}: {patch}");
+        refused(admin.merge(kind, name, patch).await, says);
+    }
+    let moved = operator
+        .merge("TaskResult", "t", json!({"spec": {"attempt": 2}}))
+        .await;
+    refused(moved, "cannot patch resource \"taskresults\"");
+    world.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster (KUBECONFIG) with the CRDs"]
+async fn a_decided_question_takes_no_answer() {
+    let world = World::new("decided", true).await;
+    let (operator, approver) = (world.operator().await, world.user(APPROVER).await);
+    operator.create(&question("q")).await.unwrap();
+    let other = json!({"spec": {"question": "Shall cart:3 go to production?"}});
+    refused(
+        approver.merge("Approval", "q", other).await,
+        "the question never changes; only an answer is added to spec.answers",
+    );
+    let answer = |choice: &str| json!({"spec": {"answers": [{"by": APPROVER, "choice": choice}]}});
+    refused(
+        approver.merge("Approval", "q", answer("Perhaps")).await,
+        "spec.answers[0].choice: Unsupported value: \"Perhaps\": supported values: \"Decline\", \"Approve\"",
+    );
+    let expired = json!({"phase": "Expired", "done": true});
+    operator.status("Approval", "q", expired).await.unwrap();
+    refused(
+        approver.merge("Approval", "q", answer("Approve")).await,
+        "this question is decided; a later answer changes nothing",
+    );
+    world.end().await;
+}
