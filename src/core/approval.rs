@@ -249,7 +249,7 @@ mod tests {
         value.as_object().cloned().unwrap()
     }
 
-    /// v1's table (keptn-v1.md section 4).
+    /// v1's table (Keptn v1's approval-service).
     #[rstest]
     #[case::pass_automatic(json!({"result": "pass", "approval": {"pass": "automatic"}}), Some(Verdict::Pass))]
     #[case::pass_manual(json!({"result": "pass", "approval": {"pass": "manual"}}), None)]

@@ -23,7 +23,7 @@ fn carry(world: &mut World, result: &str) {
         .insert("result".to_owned(), json!(result));
 }
 
-/// keptn-v1.md section 4.
+/// Keptn v1's approval-service.
 #[rstest]
 #[case("pass", json!({"pass": "automatic"}), "Succeeded")]
 #[case("warning", json!({"warning": "automatic"}), "Succeeded")]
@@ -178,7 +178,7 @@ fn say(world: &mut World, source: &str, type_: &str, more: serde_json::Value) {
     world.results.push(said);
 }
 
-/// keptn-cases.md C1-C9: each executor also says that it began.
+/// Keptn v1's cases C1-C9: each executor also says that it began.
 #[rstest]
 #[case::c1(&[("pass", "succeeded")], "Succeeded", "pass")]
 #[case::c2(&[("pass", "succeeded"), ("pass", "succeeded")], "Succeeded", "pass")]
@@ -206,7 +206,7 @@ fn what_executors_say_together(#[case] said: &[(&str, &str)], #[case] phase: &st
     );
 }
 
-/// keptn-cases.md F1-F4, by who says it instead of by counting.
+/// Keptn v1's cases F1-F4, by who says it instead of by counting.
 #[test]
 fn a_task_ends_when_all_that_began_have_ended() {
     let mut world = outside();
@@ -224,7 +224,7 @@ fn a_task_ends_when_all_that_began_have_ended() {
 
 #[test]
 fn a_late_beginning_is_no_obstacle() {
-    // keptn-cases.md S2: the end arrives before the beginning; here it implies it.
+    // Keptn v1's cases S2: the end arrives before the beginning; here it implies it.
     let mut world = outside();
     world.turn();
     say(&mut world, "a", "Finished", json!({}));

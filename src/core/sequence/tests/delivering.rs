@@ -105,7 +105,7 @@ fn a_good_version_goes_on_with_the_whole_payload_in_one_flow() {
     assert!(end.outcome.is_none() && end.done);
 }
 
-/// keptn-cases.md T1-T9, and what the design decided where it says so.
+/// Keptn v1's cases T1-T9, and what the design decided where it says so.
 #[rstest]
 #[case::t1_plain_on_pass(all_well, Some("pass"), json!(null), true)]
 #[case::t4_plain_on_warning(all_well, Some("warning"), json!(null), true)]
@@ -338,7 +338,7 @@ fn a_newer_run_replaces_one_that_waits_but_not_one_that_runs() {
 
 #[test]
 fn a_task_twice_in_a_sequence_runs_twice() {
-    // keptn-cases.md S9.
+    // Keptn v1's cases S9.
     let tasks = json!([{"name": "je-deployment"}, {"name": "je-deployment"}]);
     let mut world = delivery(tasks, all_well, |_| None);
     assert_eq!(world.play_out().phase, "Succeeded");
