@@ -7,6 +7,7 @@
 pub mod create;
 pub mod criteria;
 pub mod decide;
+pub mod hold;
 mod message;
 pub mod objective;
 pub mod query;
@@ -18,6 +19,7 @@ pub mod window;
 
 pub use create::{Request, labels_of, new_evaluation};
 pub use decide::{Asking, Finding, Query, Reading, Trouble, ask, ask_again, decide, read};
+pub use hold::{Hold, Holding, hold, holding};
 pub use objective::{Gate, parse};
 pub use retention::{history, surplus};
 pub use score::{Measured, Outcome, Past, Verdict, judge, unverified};

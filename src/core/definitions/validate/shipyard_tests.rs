@@ -81,7 +81,11 @@ fn accepts(#[case] stages: &str) {
 )]
 #[case::must_hold_for(
     "- {name: qa, sequences: [{name: d, tasks: [{name: evaluation, properties: {mustHoldFor: 5m}}]}]}",
-    "spec.stages[0].sequences[0].tasks[0].properties.mustHoldFor: is not supported yet"
+    "spec.stages[0].sequences[0].tasks[0].properties.mustHoldFor: evaluates one timeframe after the other"
+)]
+#[case::must_hold_for_ever(
+    "- {name: qa, sequences: [{name: d, tasks: [{name: evaluation, properties: {timeframe: 1m, mustHoldFor: 48h}}]}]}",
+    "spec.stages[0].sequences[0].tasks[0].properties.mustHoldFor: 48h is longer than 12h"
 )]
 #[case::mistyped_property(
     "- {name: qa, sequences: [{name: d, tasks: [{name: evaluation, properties: {timeFrame: 5m}}]}]}",
