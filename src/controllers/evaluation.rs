@@ -27,17 +27,17 @@ use super::{
     supervise::{Backoff, Error},
 };
 use crate::{
-    api::{Duration as ApiDuration, Evaluation, MetricsProvider},
+    api::{Duration as ApiDuration, Evaluation, MetricsProvider, execution::PinnedGate},
     core::evaluation::{
         self, Asking, Finding, Gate, Measured, Query, Trouble,
         decide::{choose_provider, grace, note},
     },
-    core::note::Note,
+    core::{definitions::pinned, note::Note, place::Place},
     facts::{
         self, READ_TIMEOUT, WATCH_TIMEOUT,
         guarded::Guarded,
         metrics::{MetricsSource, QueryError, Sample},
-        stores::Cache,
+        stores::{Cache, Definitions},
     },
 };
 
@@ -83,6 +83,7 @@ struct Evaluations {
     context: Arc<Context>,
     metrics: Arc<dyn MetricsSource>,
     providers: Cache<MetricsProvider>,
+    definitions: Definitions,
     pool: Semaphore,
     backoff: Backoff,
     progress: Mutex<HashMap<String, Progress>>,
@@ -111,7 +112,7 @@ pub fn watch(
 pub async fn run(
     context: Arc<Context>,
     metrics: Arc<dyn MetricsSource>,
-    providers: Cache<MetricsProvider>,
+    definitions: Definitions,
     (store, stream): (
         Store<Guarded<Evaluation>>,
         impl Stream<Item = Result<Guarded<Evaluation>, watcher::Error>> + Send + 'static,
@@ -121,7 +122,8 @@ pub async fn run(
     let me = Arc::new(Evaluations {
         context,
         metrics,
-        providers,
+        providers: definitions.providers.clone(),
+        definitions,
         pool: Semaphore::new(POOL),
         backoff: Backoff::default(),
         progress: Mutex::default(),
@@ -157,7 +159,10 @@ impl Evaluations {
             return Ok(Action::await_change());
         }
         let now = self.context.clock.now();
-        let end = evaluation.spec.window.end.0;
+        if !evaluation::is_complete(evaluation) {
+            return self.complete(evaluation, uid, now).await;
+        }
+        let end = window_end(evaluation, now);
         if now < end {
             return Ok(Action::requeue(end.duration_since(now).unsigned_abs()));
         }
@@ -211,6 +216,37 @@ impl Evaluations {
         self.end(evaluation, uid, progress.since, &finding).await
     }
 
+    /// One that was created by hand: fixes what is measured. It comes back when that is written.
+    async fn complete(&self, evaluation: &Evaluation, uid: &str, now: Timestamp) -> Result<Action, Error> {
+        let spec = &evaluation.spec;
+        let gate = match Place::new(&spec.project, &spec.stage, &spec.service) {
+            Ok(place) => {
+                if self.definitions.wait_until_ready().await.is_err() {
+                    return Ok(Action::await_change());
+                }
+                let namespace = evaluation.namespace().unwrap_or_default();
+                pinned::gate(&self.definitions.of(&namespace), &place, &mut vec![])
+            }
+            // The schema refuses such names.
+            Err(error) => PinnedGate {
+                error: error.to_string(),
+                ..PinnedGate::default()
+            },
+        };
+        let own = spec.objective.is_some() || spec.execution.is_some();
+        if !own && !gate.error.is_empty() {
+            let finding = Finding::Trouble(Trouble::DefinitionInvalid(gate.error));
+            return self.end(evaluation, uid, now, &finding).await;
+        }
+        let complete = evaluation::complete(evaluation, &gate);
+        match self.context.effects.write_metadata(&complete).await {
+            Ok(_) => Ok(Action::await_change()),
+            Err(error) if error.is_conflict() => Ok(Action::requeue(Duration::from_secs(1))),
+            Err(error) if error.is_not_found() => Ok(Action::await_change()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Asks what has not been answered yet. Some: why not everything is.
     async fn measure(
         &self,
@@ -243,7 +279,7 @@ impl Evaluations {
                 }
             }
         }
-        let at = evaluation.spec.window.end.0;
+        let at = window_end(evaluation, self.context.clock.now());
         let count = open.len();
         let mut answers = stream::iter(open)
             .map(|question| self.answer(question, at))
@@ -393,6 +429,10 @@ impl Evaluations {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(uid);
     }
+}
+
+fn window_end(evaluation: &Evaluation, otherwise: Timestamp) -> Timestamp {
+    evaluation.spec.window.as_ref().map_or(otherwise, |w| w.end.0)
 }
 
 fn whole_seconds(length: SignedDuration) -> ApiDuration {

@@ -46,7 +46,7 @@ fn operate(
         let context = Context::new(seat.client, seat.clock);
         tokio::select! {
             () = watches => {}
-            () = run(context.clone(), metrics, definitions.providers.clone(), watch(&context.client), seat.shutdown) => {}
+            () = run(context.clone(), metrics, definitions.clone(), watch(&context.client), seat.shutdown) => {}
         }
     });
     (operator, asked)
@@ -361,11 +361,11 @@ fn a_window_that_is_not_over_is_waited_for() {
         later.metadata.name = Some("one".to_owned());
         later.metadata.uid = None;
         later.metadata.resource_version = None;
-        later.spec.window.end.0 += SignedDuration::from_mins(3);
+        later.spec.window.as_mut().unwrap().end.0 += SignedDuration::from_mins(3);
         world.server.create(&later).unwrap();
         let (_operator, _) = operate(&world, good);
         let status = ended(&world, "one").await;
-        assert!(status.finished_at.unwrap().0 >= later.spec.window.end.0);
+        assert!(status.finished_at.unwrap().0 >= later.spec.window.unwrap().end.0);
     });
 }
 

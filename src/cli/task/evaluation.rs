@@ -132,7 +132,8 @@ impl Asking<'_> {
             return Ok(outcome);
         };
         if outcome.verdict != Verdict::Fail && verdict.score.is_some() {
-            let since = *good_since.get_or_insert(found.spec.window.end.0);
+            let since =
+                *good_since.get_or_insert(found.spec.window.as_ref().map_or_else(|| self.now(), |w| w.end.0));
             if let Some((_, next, told)) = asked::holding(hold, since, found) {
                 tracing::info!("{told}");
                 return Err(next);
@@ -172,7 +173,12 @@ impl Asking<'_> {
             "Evaluation {}/{name}: waits for its verdict",
             self.worker.namespace
         );
-        let until = asked::patience(&found.spec.window).min(self.deadline);
+        let until = found
+            .spec
+            .window
+            .as_ref()
+            .map_or(self.deadline, asked::patience)
+            .min(self.deadline);
         let Some(ended) = self.verdict(found, until).await else {
             return Ok(Said::Nothing(format!("Evaluation {name} has no verdict")));
         };

@@ -17,7 +17,7 @@ pub mod score;
 mod testing;
 pub mod window;
 
-pub use create::{Request, labels_of, new_evaluation};
+pub use create::{Request, complete, is_complete, labels_of, new_evaluation};
 pub use decide::{Asking, Finding, Query, Reading, Trouble, ask, ask_again, decide, read};
 pub use hold::{Hold, Holding, hold, holding};
 pub use objective::{Gate, parse};

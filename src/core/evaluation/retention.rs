@@ -19,6 +19,7 @@ pub fn history(evaluation: &Evaluation, siblings: &[Evaluation]) -> Vec<Past> {
     let mut older: Vec<&Evaluation> = siblings
         .iter()
         .filter(|e| is_other(e, evaluation) && age(e).0 <= own.0 && !of_same_attempt(e, evaluation))
+        .filter(|e| e.spec.invalidated.is_none())
         .collect();
     older.sort_by_key(|e| Reverse(age(e)));
     older.into_iter().filter_map(past).collect()

@@ -50,7 +50,7 @@ pub fn holding(
     since: Timestamp,
     found: &Evaluation,
 ) -> Option<(Timestamp, Timestamp, String)> {
-    match evaluation::holding(hold, since, &found.spec.window) {
+    match evaluation::holding(hold, since, found.spec.window.as_ref()?) {
         Holding::Over => None,
         Holding::Until { until, next } => {
             let verdict = found
@@ -69,8 +69,9 @@ pub fn holding(
 
 /// What people are told at the end of a gate that had to hold.
 pub fn held(verdict: &str, since: Timestamp, found: &Evaluation) -> String {
-    let seconds = found.spec.window.end.0.duration_since(since).as_secs().max(0);
-    let held = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    let end = found.spec.window.as_ref().map_or(since, |w| w.end.0);
+    let seconds = u64::try_from(end.duration_since(since).as_secs()).unwrap_or(0);
+    let held = Duration::from_secs(seconds);
     format!("{verdict}; {held} after it was good for the first time ({since:.0})")
 }
 
@@ -133,8 +134,8 @@ pub fn outcome(found: &Evaluation, verdict: &EvaluationStatus) -> Outcome {
     let data = json!({ EVALUATION: {
         "result": result,
         "score": verdict.score,
-        "timeStart": found.spec.window.start,
-        "timeEnd": found.spec.window.end,
+        "timeStart": found.spec.window.as_ref().map(|w| &w.start),
+        "timeEnd": found.spec.window.as_ref().map(|w| &w.end),
         "name": found.metadata.name,
     }});
     Outcome {

@@ -164,10 +164,12 @@ impl Machine<'_> {
             attempt.score = verdict.score;
         }
         let good = outcome.verdict != Verdict::Fail && verdict.score.is_some();
-        let since = asked
-            .good_since
-            .clone()
-            .unwrap_or_else(|| found.spec.window.end.clone());
+        let end = found
+            .spec
+            .window
+            .as_ref()
+            .map_or(ApiTime(self.now), |w| w.end.clone());
+        let since = asked.good_since.clone().unwrap_or(end);
         if let Some(hold) = asked::hold(self.execution, &self.s, index) {
             if good && let Some((until, next, told)) = asked::holding(hold, since.0, found) {
                 let again = EvaluationTask {
