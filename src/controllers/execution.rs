@@ -27,10 +27,10 @@ use super::{
     wake::{Wake, Woken},
 };
 use crate::{
-    api::{ProblemEvent, SequenceExecution},
+    api::{ProblemEvent, SequenceExecution, shipyard::Concurrency},
     core::{
         approval, labels,
-        queue::{Arbiter, Candidate, PlaceKey},
+        queue::{self, Arbiter, Candidate, PlaceKey},
         sequence::{self, Decision, Effect, Facts, Needs, priority},
     },
     effects::Created,
@@ -154,6 +154,7 @@ impl Executions {
             }
             let now = self.context.clock.now();
             let decision = self.decide(&run, &extra, now).await?;
+            let waited = sequence::waits(&run);
             let before = run.status.clone().unwrap_or_default();
             if decision.status == before && !decision.then.is_empty() && !fresh {
                 // Only a live status may lead to a create that no status write guards.
@@ -186,6 +187,10 @@ impl Executions {
             }
             if !decision.wants_place {
                 self.release(&run);
+                // It may have been the one that was woken for the place.
+                if waited && !sequence::waits(&run) {
+                    self.wake_next(&run);
+                }
             }
             if self.create(&run, &decision, &mut extra).await? {
                 continue;
@@ -217,7 +222,11 @@ impl Executions {
         facts.created = self.created.of(run);
         facts.refused.clone_from(&extra.refused);
         facts.followed = extra.followed;
-        facts.newer = self.newer(run);
+        let replaced = match &facts.run {
+            Some(Ok(found)) => found.sequence.concurrency == Some(Concurrency::Replace),
+            _ => sequence::is_replaced(run),
+        };
+        facts.newer = replaced.then(|| self.newer(run)).flatten();
         if let Some(asked) = facts.approval.as_ref().filter(|a| a.status.is_none()) {
             facts.enforced = self.context.effects.refuses(&approval::forged(asked)).await;
         }
@@ -235,13 +244,21 @@ impl Executions {
             return;
         }
         let place = PlaceKey::of(run);
-        let others: Vec<Candidate> = self
-            .runs()
-            .filter(|other| PlaceKey::of(other) == place && sequence::waits(other))
-            .map(|other| self.candidate(&other))
-            .collect();
-        let grant = self.arbiter().request(&place, &self.candidate(run), &others);
-        facts.grant = Some(grant);
+        let mut arbiter = self.arbiter();
+        // Who else waits matters only when nobody has the place.
+        let others = match arbiter.holder(&place) {
+            Some(_) => vec![],
+            None => self.waiting(&place),
+        };
+        facts.grant = Some(arbiter.request(&place, &self.candidate(run), &others));
+    }
+
+    /// Those that wait for the place.
+    fn waiting(&self, place: &PlaceKey) -> Vec<Candidate> {
+        self.runs()
+            .filter(|run| PlaceKey::of(run) == *place && sequence::waits(run))
+            .map(|run| self.candidate(&run))
+            .collect()
     }
 
     /// A younger run of the same sequence in the same place, if this one has not begun.
@@ -259,13 +276,13 @@ impl Executions {
             .map(|other| other.name_any())
     }
 
-    /// A run has come: those that wait for its place may have to give way to it.
+    /// A run has come: those that wait for its place and are to be replaced give way to it.
     fn announce(&self, run: &SequenceExecution) {
         let place = PlaceKey::of(run);
         let others = self
             .runs()
             .filter(|o| o.uid() != run.uid() && PlaceKey::of(o) == place && sequence::waits(o));
-        for other in others.filter(|o| o.spec.sequence == run.spec.sequence) {
+        for other in others.filter(|o| o.spec.sequence == run.spec.sequence && sequence::is_replaced(o)) {
             let namespace = other.namespace().unwrap_or_default();
             self.wake
                 .wake(ObjectRef::new(&other.name_any()).within(&namespace));
@@ -278,14 +295,9 @@ impl Executions {
     }
 
     fn candidate(&self, run: &SequenceExecution) -> Candidate {
-        let sequence = if let Some(pinned) = run
-            .status
-            .as_ref()
-            .and_then(|s| s.plan.as_ref())
-            .and_then(|p| p.sequence.clone())
-        {
-            Some(pinned)
-        } else {
+        let plan = run.status.as_ref().and_then(|s| s.plan.as_ref());
+        let pinned = plan.and_then(|p| p.sequence.as_ref()).map(priority);
+        let defined = || {
             let definitions = self.reader.definitions.of(&run.namespace().unwrap_or_default());
             let spec = &run.spec;
             crate::core::definitions::sequence(
@@ -294,14 +306,13 @@ impl Executions {
                 &spec.stage,
                 &spec.sequence,
             )
-            .ok()
-            .map(|(_, sequence)| sequence.into_owned())
+            .map_or(0, |(_, sequence)| priority(&sequence))
         };
         Candidate {
             uid: run.uid().unwrap_or_default(),
             name: run.name_any(),
             heir: run.annotations().contains_key(labels::INHERITS),
-            priority: sequence.as_ref().map_or(0, priority),
+            priority: pinned.unwrap_or_else(defined),
             created: run.creation_timestamp().map_or(jiff::Timestamp::MIN, |t| t.0),
         }
     }
@@ -433,7 +444,7 @@ impl Executions {
     fn left(&self, run: &SequenceExecution) {
         // Others may have waited behind it although it only waited itself.
         self.release(run);
-        self.wake_waiting(run);
+        self.wake_next(run);
         self.ends.tell(PlaceKey::of(run));
         let uid = run.uid().unwrap_or_default();
         self.backoff.reset(&uid);
@@ -453,20 +464,22 @@ impl Executions {
         let (place, uid) = (PlaceKey::of(run), run.uid().unwrap_or_default());
         let held = self.arbiter().release(&place, &uid);
         if held {
-            self.wake_waiting(run);
+            self.wake_next(run);
         }
     }
 
-    /// Those that wait for the run's place ask for it again.
-    fn wake_waiting(&self, run: &SequenceExecution) {
+    /// If the run's place is free, the first of the others that wait for it asks again. Only that one: those behind it
+    /// would ask in vain, each time that one of them ends.
+    fn wake_next(&self, run: &SequenceExecution) {
         let place = PlaceKey::of(run);
-        for other in self
-            .runs()
-            .filter(|o| PlaceKey::of(o) == place && o.uid() != run.uid() && sequence::waits(o))
-        {
-            let namespace = other.namespace().unwrap_or_default();
+        if self.arbiter().holder(&place).is_some() {
+            return;
+        }
+        let uid = run.uid().unwrap_or_default();
+        let others = self.waiting(&place).into_iter().filter(|other| other.uid != uid);
+        if let Some(next) = queue::first(others) {
             self.wake
-                .wake(ObjectRef::new(&other.name_any()).within(&namespace));
+                .wake(ObjectRef::new(&next.name).within(&place.namespace));
         }
     }
 

@@ -61,6 +61,12 @@ impl Candidate {
     }
 }
 
+/// Who goes before all others.
+pub fn first<C: std::borrow::Borrow<Candidate>>(candidates: impl IntoIterator<Item = C>) -> Option<C> {
+    let rank = |a: &C, b: &C| a.borrow().rank().cmp(&b.borrow().rank());
+    candidates.into_iter().min_by(rank)
+}
+
 /// The arbiter's answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Grant {
@@ -102,10 +108,7 @@ impl Arbiter {
                 }
             };
         }
-        let first = others
-            .iter()
-            .filter(|o| o.uid != who.uid)
-            .min_by(|a, b| a.rank().cmp(&b.rank()));
+        let first = first(others.iter().filter(|o| o.uid != who.uid));
         match first {
             Some(other) if other.rank() < who.rank() => Grant::Queued {
                 behind: other.name.clone(),

@@ -8,10 +8,7 @@ use coxswain::{
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{
-    sequences::{look, run},
-    *,
-};
+use super::sequences::{look, run};
 
 fn control(fields: Value) -> Control {
     serde_json::from_value(fields).unwrap()

@@ -174,7 +174,7 @@ fn s4a_as_v1() {
         ["a", "b"].iter().for_each(|source| waiting.begins(source));
         waiting.ends("a", json!({"result": "fail"}));
         waiting.world.sleep(secs(5)).await;
-        assert_eq!(task_of(&waiting.status(), 0).0, "Waiting", "both are waited for");
+        assert_eq!(task_of(&waiting.status(), 0).0, "Running", "both are waited for");
         waiting.ends("b", json!({"result": "pass"}));
         waiting.until("the end", |s| s.done).await;
         let status = waiting.status();

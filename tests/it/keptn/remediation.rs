@@ -101,7 +101,7 @@ const LOOP: &str = "  - name: dev
     sequences:
     - name: remediation
       triggeredOn: [{event: dev.remediation.finished, selector: {match: {evaluation.result: fail}}}]
-      tasks: [{name: get-action}, {name: action}, {name: evaluation}]";
+      tasks: [{name: get-action}, {name: action}, {name: evaluation, properties: {timeframe: 2m}}]";
 
 /// The loop of a shop with these objects besides its shipyard; nothing heals.
 fn looped(objects: &[Value], problem: &str) -> Report {

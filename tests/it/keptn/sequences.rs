@@ -66,7 +66,7 @@ fn what_the_next_task_sees(
 #[case::n5_as_v1("", &["deployment", "evaluation"], None)]
 fn which_task_is_next(#[case] answers: &str, #[case] previous: &[&str], #[case] next: Option<&str>) {
     let definitions = definitions(&[shipyard(
-        "  - {name: dev, sequences: [{name: delivery, tasks: [{name: deployment}, {name: evaluation}]}]}",
+        "  - {name: dev, sequences: [{name: delivery, tasks: [{name: deployment}, {name: evaluation, properties: {timeframe: 2m}}]}]}",
     )]);
     let report = simulated(&definitions, &event("dev", "delivery", json!({})), answers);
     let ran = ran(&report);
@@ -163,7 +163,7 @@ fn with_rules(rules: &Value) -> Value {
         stages.entry(stage).or_default().push(sequence);
     }
     let mut all = vec![json!({"name": "dev", "sequences": [
-        {"name": "delivery", "tasks": [{"name": "deployment"}, {"name": "je-test"}, {"name": "evaluation"}]}]})];
+        {"name": "delivery", "tasks": [{"name": "deployment"}, {"name": "je-test"}, {"name": "evaluation", "properties": {"timeframe": "2m"}}]}]})];
     all.extend(
         stages
             .iter()

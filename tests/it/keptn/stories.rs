@@ -97,24 +97,25 @@ fn s1_what_the_next_tasks_see_by_design() {
     let given = json!({"deployment": {"deploymentURIsPublic": ["a"], "deploymentstrategy": "direct"}});
     let answers =
         "dev.deployment: [{data: {deployment: {deploymentURIsPublic: [b, c], deploymentURIsLocal: [d, e]}}}]
-dev.test: [{data: {test: {start: '2025-12-31T23:00:00Z', end: '2025-12-31T23:05:00Z'}}}]";
+dev.test: [{takes: 5m}]";
     let report = simulated(&definitions, &event("dev", "delivery", given), answers);
     let test = &report.executions[0].tasks[1].jobs[0];
     let seen = ["PUBLIC", "LOCAL", "STRATEGY"].map(|name| test.env[name].as_str());
     assert_eq!(seen, [r#"["b","c"]"#, r#"["d","e"]"#, "direct"]);
-    let window = "of 2025-12-31T23:00:00Z to 2025-12-31T23:05:00Z";
+    let ran = &report.executions[0].tasks[1];
+    let window = format!("of {} to {}", ran.started_at.unwrap(), ran.finished_at.unwrap());
     let gate = report
         .steps
         .iter()
         .find(|step| step.task == "evaluation")
         .unwrap();
-    assert!(gate.text.ends_with(window), "{}", gate.text);
+    assert!(gate.text.ends_with(&window), "{window}: {}", gate.text);
 }
 
 #[test]
 fn s9_as_v1() {
     let definitions = definitions(&[shipyard(
-        "  - {name: dev, sequences: [{name: delivery, tasks: [{name: deployment}, {name: deployment}, {name: evaluation}]}]}",
+        "  - {name: dev, sequences: [{name: delivery, tasks: [{name: deployment}, {name: deployment}, {name: evaluation, properties: {timeframe: 2m}}]}]}",
     )]);
     let report = simulated(
         &definitions,

@@ -76,7 +76,7 @@ const DELIVERY: &str = "  - name: dev
 #[case::beside_others_as_v1(DELIVERY, &["evaluation"])]
 #[case::the_users_as_v1("  - {name: dev, sequences: [{name: evaluation, tasks: [{name: evaluation}, {name: notify}]}]}", &["evaluation", "notify"])]
 fn the_sequence_evaluation(#[case] stages: &str, #[case] tasks: &[&str]) {
-    let event = event("dev", "evaluation", json!({}));
+    let event = event("dev", "evaluation", json!({"evaluation": {"timeframe": "2m"}}));
     let report = simulated(&definitions(&[shipyard(stages)]), &event, "evaluation: [pass]");
     assert_eq!(ran(&report), tasks);
     assert_eq!(report.executions[0].phase, "Succeeded");
