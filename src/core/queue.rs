@@ -205,6 +205,30 @@ mod tests {
     }
 
     #[test]
+    fn five_hundred_get_their_turn_in_order() {
+        let mut arbiter = Arbiter::default();
+        // They did not come in the order of their names.
+        let all: Vec<_> = (0..500_i64)
+            .map(|n| run(&format!("run-{}", n * 7 % 500), 0, n))
+            .collect();
+        let mut waiting: Vec<_> = all.iter().rev().cloned().collect();
+        let mut held = vec![];
+        while let Some(next) = first(waiting.iter()).cloned() {
+            let last = waiting.first().cloned().unwrap();
+            if last != next {
+                let behind = next.name.clone();
+                let asked = arbiter.request(&place(), &last, &waiting);
+                assert_eq!(asked, Grant::Queued { behind }, "who is not next gets nothing");
+            }
+            assert_eq!(arbiter.request(&place(), &next, &waiting), Grant::Held);
+            waiting.retain(|other| *other != next);
+            assert!(arbiter.release(&place(), &next.uid));
+            held.push(next);
+        }
+        assert_eq!(held, all);
+    }
+
+    #[test]
     fn only_the_holder_can_release() {
         let mut arbiter = Arbiter::default();
         assert_eq!(arbiter.request(&place(), &run("a", 0, 1), &[]), Grant::Held);
