@@ -17,6 +17,7 @@ mod faults;
 mod generated;
 mod house;
 mod import;
+mod keptn;
 mod model;
 mod playing;
 mod scenarios;

@@ -197,9 +197,11 @@ fn approval(path: &str, task: &Task, wrong: &mut Vec<Invalid>) {
                 Some(format!("{value} is no answer; write decline or approve"))
             }
             "expires" => length(value, true).err(),
-            "notRequester" if !value.is_boolean() => Some(format!("{value} is neither true nor false")),
+            "notRequester" if !value.is_boolean() => {
+                Some(format!("{value} is neither true nor false; write one of them"))
+            }
             "groups" if !value.as_array().is_some_and(|g| g.iter().all(Value::is_string)) => {
-                Some("is not a list of groups' names".to_owned())
+                Some("is not a list of groups' names; write one such as [sre]".to_owned())
             }
             known if PROPERTIES.contains(&known) => None,
             other => nearest(other, PROPERTIES.into_iter().filter(|_| other.len() > 3))

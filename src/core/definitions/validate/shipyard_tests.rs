@@ -71,6 +71,14 @@ fn accepts(#[case] stages: &str) {
     "- {name: qa, sequences: [{name: d, tasks: [{name: approval, properties: {expires: soon}}]}]}",
     "spec.stages[0].sequences[0].tasks[0].properties.expires: "
 )]
+#[case::approval_requester(
+    "- {name: qa, sequences: [{name: d, tasks: [{name: approval, properties: {notRequester: 'yes'}}]}]}",
+    "spec.stages[0].sequences[0].tasks[0].properties.notRequester: \"yes\" is neither true nor false; write one of them"
+)]
+#[case::approval_groups(
+    "- {name: qa, sequences: [{name: d, tasks: [{name: approval, properties: {groups: sre}}]}]}",
+    "spec.stages[0].sequences[0].tasks[0].properties.groups: is not a list of groups' names; write one such as [sre]"
+)]
 #[case::timeframe_number(
     "- {name: qa, sequences: [{name: d, tasks: [{name: evaluation, properties: {timeframe: 2}}]}]}",
     "spec.stages[0].sequences[0].tasks[0].properties.timeframe: 2 is not a duration"
