@@ -3,7 +3,7 @@
 #   make test   everything that CI checks
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: bench bench-step bench-sequence bench-memory help demo demo-down test test-rust test-go test-control-plane test-cluster test-readme lint generate image install-deps
+.PHONY: model bench bench-step bench-sequence bench-memory help demo demo-down test test-rust test-go test-control-plane test-cluster test-readme lint generate image install-deps
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ test-control-plane: ## Tests against a real API server; no root needed
 
 test-cluster: ## The tutorial on a real cluster; root, Debian or Ubuntu
 	@hack/test.sh cluster
+
+model: ## Searches the engine exhaustively: a quarter of an hour, 12 GB of memory
+	@cargo test --locked --profile search --features testing --test it model::everything -- --ignored --nocapture
 
 bench: ## Measures what docs/performance.md says; root, Debian or Ubuntu
 	@hack/bench.sh all

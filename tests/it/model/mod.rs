@@ -154,7 +154,7 @@ fn two_runs_for_one_place() {
 
 /// All that `docs/reliability.md` counts. `COXSWAIN_MODEL` names the troubles to look at, else all are.
 #[test]
-#[ignore = "takes minutes, optimized: cargo test --release --features testing --test it model::everything -- --ignored --nocapture"]
+#[ignore = "takes a quarter of an hour, optimized: make model"]
 fn everything() {
     let wanted = std::env::var("COXSWAIN_MODEL").unwrap_or_default();
     let is_wanted = |(name, _): &(&str, Budget)| wanted.is_empty() || wanted == *name;
