@@ -59,6 +59,10 @@ pub struct EvaluationSpec {
     /// The run that asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<SourceRef>,
+    /// The run's sequence: `comparison.sequences` of later Evaluations may ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub sequence: Option<String>,
     /// The run's attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]

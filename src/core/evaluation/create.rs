@@ -26,6 +26,8 @@ pub struct Request<'a> {
     pub service: &'a str,
     /// The run that asks.
     pub execution: Option<SourceRef>,
+    /// Its sequence.
+    pub sequence: Option<&'a str>,
     /// Its attempt.
     pub attempt: Option<i32>,
     /// What is measured: [`super::WindowPlan::window`].
@@ -48,6 +50,7 @@ pub fn new_evaluation(request: Request<'_>) -> Evaluation {
         stage: request.stage.to_owned(),
         service: request.service.to_owned(),
         execution: request.execution,
+        sequence: request.sequence.map(str::to_owned),
         attempt: request.attempt,
         window: request.window,
         objective_name: request.gate.objective_name.clone(),
@@ -116,6 +119,7 @@ mod tests {
                 name: "web-slow-1".to_owned(),
                 uid: Some("u1".to_owned()),
             }),
+            sequence: Some("remediation"),
             attempt: Some(2),
             window: window(),
             gate,
@@ -142,6 +146,7 @@ mod tests {
         }
         assert_eq!(evaluation.spec.window, window());
         assert_eq!(evaluation.spec.labels, own);
+        assert_eq!(evaluation.spec.sequence.as_deref(), Some("remediation"));
         assert_eq!(evaluation.spec.deployment.as_deref(), Some("canary"));
         assert!(evaluation.metadata.owner_references.is_none());
     }

@@ -35,6 +35,7 @@ pub(super) fn evaluation(objective: Option<SloBody>) -> Evaluation {
             stage: "production".to_owned(),
             service: "web".to_owned(),
             execution: None,
+            sequence: None,
             attempt: None,
             window,
             objective_name: objective.as_ref().map(|_| "web".to_owned()),
