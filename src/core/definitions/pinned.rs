@@ -106,12 +106,7 @@ pub fn gate(
 }
 
 /// A gate that can't be read must not turn into a formality: the error stays with it.
-fn pinned_gate(
-    definitions: &Snapshot,
-    place: &Place,
-    wanted: bool,
-    pinned: &mut Vec<Pinned>,
-) -> PinnedGate {
+fn pinned_gate(definitions: &Snapshot, place: &Place, wanted: bool, pinned: &mut Vec<Pinned>) -> PinnedGate {
     if !wanted {
         return PinnedGate::default();
     }

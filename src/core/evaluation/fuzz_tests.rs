@@ -22,11 +22,7 @@ use super::{
 const ALWAYS: u32 = 4_000;
 const BY_HAND: u32 = 1_000_000;
 
-fn run<S: Strategy>(
-    cases: u32,
-    inputs: S,
-    law: impl Fn(S::Value) -> Result<(), TestCaseError>,
-) {
+fn run<S: Strategy>(cases: u32, inputs: S, law: impl Fn(S::Value) -> Result<(), TestCaseError>) {
     let config = Config {
         cases,
         failure_persistence: None,
@@ -50,13 +46,24 @@ fn a_criterion_is_what_it_says(text: String) -> Result<(), TestCaseError> {
         return Ok(());
     };
     let printed = criterion.to_string();
-    prop_assert_eq!(printed.parse::<Criterion>(), Ok(criterion), "{:?} -> {:?}", text, printed);
+    prop_assert_eq!(
+        printed.parse::<Criterion>(),
+        Ok(criterion),
+        "{:?} -> {:?}",
+        text,
+        printed
+    );
     let again = printed.parse::<Criterion>().map(|c| c.to_string());
     prop_assert_eq!(again.as_deref(), Ok(printed.as_str()));
     let dense = text.replace(' ', "");
     prop_assert!(dense.starts_with(criterion.operator.symbol()));
     let signed = dense.contains(['+', '%']) || (dense.contains('-') && !dense.contains("e-"));
-    prop_assert_eq!(criterion.is_relative(), signed && !dense.contains('('), "{}", text);
+    prop_assert_eq!(
+        criterion.is_relative(),
+        signed && !dense.contains('('),
+        "{}",
+        text
+    );
     Ok(())
 }
 
@@ -103,10 +110,52 @@ const QUERIES: &[&str] = &[
 
 /// Words that PromQL knows, and some that look as if.
 const WORDS: &[&str] = &[
-    "and", "OR", "unless", "by", "without", "on", "ignoring", "group_left", "bool", "offset", "sum", "topk", "atan2",
-    "start", "end", "inf", "NaN", "-1", "+1", "1e5", "0x1F", "1_000", "5m", "5m30s", "1.5h", "12", "0.5", ".5", "5.",
-    "a:b", ":a", "a", "_", "x or vector(0)", "5m]) or (y[5m", "\"} or x{a=\"", "'} or x{a='", "`} or x{a=`", "\\",
-    "\\\"", "# c", "\n", "y\n# ", "$SERVICE", "$LABEL.v", "ä",
+    "and",
+    "OR",
+    "unless",
+    "by",
+    "without",
+    "on",
+    "ignoring",
+    "group_left",
+    "bool",
+    "offset",
+    "sum",
+    "topk",
+    "atan2",
+    "start",
+    "end",
+    "inf",
+    "NaN",
+    "-1",
+    "+1",
+    "1e5",
+    "0x1F",
+    "1_000",
+    "5m",
+    "5m30s",
+    "1.5h",
+    "12",
+    "0.5",
+    ".5",
+    "5.",
+    "a:b",
+    ":a",
+    "a",
+    "_",
+    "x or vector(0)",
+    "5m]) or (y[5m",
+    "\"} or x{a=\"",
+    "'} or x{a='",
+    "`} or x{a=`",
+    "\\",
+    "\\\"",
+    "# c",
+    "\n",
+    "y\n# ",
+    "$SERVICE",
+    "$LABEL.v",
+    "ä",
 ];
 
 fn values() -> impl Strategy<Value = String> {
@@ -132,7 +181,10 @@ fn filled_in(query: &str, value: &str) -> Option<String> {
 /// A word of the same kind that stands for nothing else: a number, a duration or a name.
 fn harmless(value: &str) -> &'static str {
     let digits = value.trim_end_matches(|c: char| c.is_ascii_lowercase());
-    match (digits.is_empty() || !value.starts_with(|c: char| c.is_ascii_digit()), digits.len() == value.len()) {
+    match (
+        digits.is_empty() || !value.starts_with(|c: char| c.is_ascii_digit()),
+        digits.len() == value.len(),
+    ) {
         (true, _) => "zzharmless",
         (false, true) => "7777",
         (false, false) => "7777s",
@@ -155,7 +207,13 @@ fn a_value_stays_a_value((query, value): (&'static str, String)) -> Result<(), T
         // A broken regular expression, a number where a name belongs: the provider refuses it, and says so.
         (_, Err(_)) => {}
         (Err(error), Ok(_)) => {
-            prop_assert!(false, "{:?} became a query only by its value: {:?}; {}", query, filled, error);
+            prop_assert!(
+                false,
+                "{:?} became a query only by its value: {:?}; {}",
+                query,
+                filled,
+                error
+            );
         }
     }
     Ok(())
@@ -225,7 +283,12 @@ impl Shape<'_> {
                 format!("({}) {} {bool} {on} ({})", self.of(&b.lhs), b.op, self.of(&b.rhs))
             }
             Expr::Paren(p) => format!("({})", self.of(&p.expr)),
-            Expr::Subquery(s) => format!("({})[:{}]{}", self.of(&s.expr), s.step.is_some(), offset(&s.offset, &s.at)),
+            Expr::Subquery(s) => format!(
+                "({})[:{}]{}",
+                self.of(&s.expr),
+                s.step.is_some(),
+                offset(s.offset.as_ref(), s.at.as_ref())
+            ),
             Expr::NumberLiteral(_) => "number".to_owned(),
             Expr::StringLiteral(s) => self.text(&s.val),
             Expr::VectorSelector(v) => self.selector(v),
@@ -245,8 +308,11 @@ impl Shape<'_> {
             each.join(",")
         };
         let either: Vec<String> = selector.matchers.or_matchers.iter().map(|m| all(m)).collect();
-        let where_ = offset(&selector.offset, &selector.at);
-        format!("{name:?}{{{} or {either:?}}}{where_}", all(&selector.matchers.matchers))
+        let where_ = offset(selector.offset.as_ref(), selector.at.as_ref());
+        format!(
+            "{name:?}{{{} or {either:?}}}{where_}",
+            all(&selector.matchers.matchers)
+        )
     }
 
     fn matcher(&self, matcher: &Matcher) -> String {
@@ -256,7 +322,11 @@ impl Shape<'_> {
             MatchOp::Re(_) => "=~",
             MatchOp::NotRe(_) => "!~",
         };
-        format!("{}{operator}{}", self.text(&matcher.name), self.text(&matcher.value))
+        format!(
+            "{}{operator}{}",
+            self.text(&matcher.name),
+            self.text(&matcher.value)
+        )
     }
 
     fn labels(&self, modifier: Option<&LabelModifier>) -> String {
@@ -267,8 +337,8 @@ impl Shape<'_> {
     }
 }
 
-fn offset(offset: &Option<Offset>, at: &Option<AtModifier>) -> String {
-    let at = at.as_ref().map(|at| match at {
+fn offset(offset: Option<&Offset>, at: Option<&AtModifier>) -> String {
+    let at = at.map(|at| match at {
         AtModifier::Start => "start",
         AtModifier::End => "end",
         AtModifier::At(_) => "time",

@@ -389,8 +389,20 @@ fn with_policy(policy: &str, key_sli: bool) -> Gate {
 
 #[rstest]
 #[case::as_v1("fail", "fail", 80.0, Outcome::Warning, "warning: 80 of 100; lost: 3 series")]
-#[case::by_design_warn("warn", "warning", 90.0, Outcome::Pass, "pass: 90 of 100; lost: 3 series (warning)")]
-#[case::by_design_ignore("ignore", "info", 100.0, Outcome::Pass, "pass: 100 of 100; ignored without a value: lost")]
+#[case::by_design_warn(
+    "warn",
+    "warning",
+    90.0,
+    Outcome::Pass,
+    "pass: 90 of 100; lost: 3 series (warning)"
+)]
+#[case::by_design_ignore(
+    "ignore",
+    "info",
+    100.0,
+    Outcome::Pass,
+    "pass: 100 of 100; ignored without a value: lost"
+)]
 fn a_missing_value_follows_the_policy(
     #[case] policy: &str,
     #[case] status: &str,
@@ -405,7 +417,12 @@ fn a_missing_value_follows_the_policy(
     assert_eq!((verdict.score, verdict.result), (Some(score), result));
     assert_eq!(verdict.message, message);
     let as_key = judge(&with_policy(policy, true), &values, &[]);
-    assert_eq!(as_key.result == Outcome::Fail, policy == "fail", "{}", as_key.message);
+    assert_eq!(
+        as_key.result == Outcome::Fail,
+        policy == "fail",
+        "{}",
+        as_key.message
+    );
 }
 
 #[rstest]
@@ -437,7 +454,11 @@ fn a_gate_that_ignores_everything_has_verified_nothing() {
         (verdict.result, verdict.reason, verdict.score),
         (Outcome::Warning, "Unverified", None)
     );
-    assert!(verdict.message.ends_with("; lost: no value received"), "{}", verdict.message);
+    assert!(
+        verdict.message.ends_with("; lost: no value received"),
+        "{}",
+        verdict.message
+    );
     assert_eq!(verdict.indicators.len(), 2);
 }
 

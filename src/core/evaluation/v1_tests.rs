@@ -87,7 +87,10 @@ fn totalled(pass: Option<&str>) -> SloBody {
 }
 
 fn twice() -> SloBody {
-    body(vec![objective("rt", &[&["<1"]], &[]), objective("rt", &[&["<2"]], &[])])
+    body(vec![
+        objective("rt", &[&["<1"]], &[]),
+        objective("rt", &[&["<2"]], &[]),
+    ])
 }
 
 fn without_criteria() -> SloBody {
@@ -152,11 +155,12 @@ fn as_v1_the_first_run_is_the_baseline_of_the_second() {
             objective("c", &[&["<=+75%"]], &[]),
         ])
     };
-    let shown = |targets: &[Target]| targets[0].target_value;
+    // Written as text: these are whole numbers.
+    let shown = |targets: &[Target]| targets[0].target_value.to_string();
     let values = [("a", 200.0), ("b", 200.0), ("c", 0.0)];
     let first = judged(gate(), &values, &[]);
     assert_eq!((first.score, first.no_baseline), (Some(100.0), true));
-    assert!(first.indicators.iter().all(|i| shown(&i.pass_targets) == 0.0));
+    assert!(first.indicators.iter().all(|i| shown(&i.pass_targets) == "0"));
     let past = super::Past {
         name: "first".to_owned(),
         result: Outcome::Pass,
@@ -165,9 +169,9 @@ fn as_v1_the_first_run_is_the_baseline_of_the_second() {
     };
     let second = judged(gate(), &values, &[past]);
     let of = |i: usize| &second.indicators[i];
-    assert_eq!(shown(&of(0).pass_targets), 350.0);
-    assert_eq!(shown(&of(0).warning_targets), 400.0);
-    assert_eq!(shown(&of(1).pass_targets), 40.0);
+    assert_eq!(shown(&of(0).pass_targets), "350");
+    assert_eq!(shown(&of(0).warning_targets), "400");
+    assert_eq!(shown(&of(1).pass_targets), "40");
     assert_eq!((second.score, second.no_baseline), (Some(100.0), false));
     assert_eq!(second.compared_with, ["first"]);
 }
@@ -179,7 +183,11 @@ fn by_design_an_indispensable_value_that_is_missing_is_no_verdict() {
         missing: Some("inconclusive".to_owned()),
         ..objective(sli, &[&["<1"]], &[])
     };
-    let body = body(vec![strict("rt"), strict("other"), objective("bad", &[&["<1"]], &[])]);
+    let body = body(vec![
+        strict("rt"),
+        strict("other"),
+        objective("bad", &[&["<1"]], &[]),
+    ]);
     let mut asked = evaluation(Some(body));
     let query = |query: &str| IndicatorQuery {
         query: query.to_owned(),
@@ -190,7 +198,10 @@ fn by_design_an_indispensable_value_that_is_missing_is_no_verdict() {
         panic!("nothing is asked")
     };
     let mut values = missing;
-    values.insert("rt".to_owned(), Measured::Missing("the query gives no values".to_owned()));
+    values.insert(
+        "rt".to_owned(),
+        Measured::Missing("the query gives no values".to_owned()),
+    );
     values.insert("bad".to_owned(), Measured::Value(9.0));
     let now = at("2026-01-31T12:02:01Z");
     let status = decide(&asked, &Finding::Measured { gate, values }, &[], now, now);
