@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures what docs/performance.md says, on clusters of its own. Each figure is a line of a Markdown table on stdout.
 #
-#   bench.sh [all|step|sequence|memory]
+#   bench.sh [all|step|gate|sequence|memory]
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
@@ -12,8 +12,8 @@ unset KUBECONFIG
 
 what=${1:-all}
 case $what in
-all | step | sequence | memory) ;;
-*) die "there is nothing '$what' to measure; there are: all, step, sequence, memory" ;;
+all | step | gate | sequence | memory) ;;
+*) die "there is nothing '$what' to measure; there are: all, step, gate, sequence, memory" ;;
 esac
 
 # The pure engine alone; this needs no cluster.
@@ -22,10 +22,16 @@ measure_step() {
 		sed -n 's/.*time: *\[[^ ]* [^ ]* \([^ ]* [^ ]*\) .*/| one transition of the engine: 20 tasks, 16 KiB of payload | \1 |/p'
 }
 
-if [ "$what" = step ]; then
+# One verdict; this needs no cluster either.
+measure_gate() {
+	cargo bench --quiet --locked --bench gate -- '100 objectives, 10 earlier results' |
+		sed -n 's/.*time: *\[[^ ]* [^ ]* \([^ ]* [^ ]*\) .*/| one verdict: 100 objectives, 10 earlier results | \1 |/p'
+}
+
+if [ "$what" = step ] || [ "$what" = gate ]; then
 	rust
 	printf '| what | measured |\n| --- | --- |\n'
-	measure_step
+	"measure_$what"
 	exit
 fi
 can_run_containers || die "the measurements need root on Debian or Ubuntu"
@@ -57,6 +63,7 @@ printf '| what | measured |\n| --- | --- |\n'
 printf '| the operator, a static binary | %s MB |\n' "$(stat -c %s "${built[0]}" | awk '{ printf "%.1f", $1 / 1e6 }')"
 if [ "$what" = all ]; then
 	measure_step
+	measure_gate
 fi
 if [ "$what" != memory ]; then
 	mapfile -t images < <(hack/images/build.sh --only busybox)

@@ -38,7 +38,7 @@ use super::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.project == oldSelf.project && self.stage == oldSelf.stage && self.service == oldSelf.service && has(self.execution) == has(oldSelf.execution) && (!has(self.execution) || self.execution == oldSelf.execution) && has(self.attempt) == has(oldSelf.attempt) && (!has(self.attempt) || self.attempt == oldSelf.attempt) && has(self.timeframe) == has(oldSelf.timeframe) && (!has(self.timeframe) || self.timeframe == oldSelf.timeframe) && has(self.labels) == has(oldSelf.labels) && (!has(self.labels) || self.labels == oldSelf.labels) && has(self.deployment) == has(oldSelf.deployment) && (!has(self.deployment) || self.deployment == oldSelf.deployment) && has(self.grace) == has(oldSelf.grace) && (!has(self.grace) || self.grace == oldSelf.grace) && (!has(oldSelf.window) || (has(self.window) && self.window == oldSelf.window)) && (!has(oldSelf.objectiveName) || (has(self.objectiveName) && self.objectiveName == oldSelf.objectiveName)) && (!has(oldSelf.objective) || (has(self.objective) && self.objective == oldSelf.objective)) && (!has(oldSelf.indicators) || size(oldSelf.indicators) == 0 || (has(self.indicators) && self.indicators == oldSelf.indicators))").message("spec is immutable but for spec.invalidated: create another Evaluation"),
+    validation = Rule::new("self.project == oldSelf.project && self.stage == oldSelf.stage && self.service == oldSelf.service && has(self.execution) == has(oldSelf.execution) && (!has(self.execution) || self.execution == oldSelf.execution) && has(self.sequence) == has(oldSelf.sequence) && (!has(self.sequence) || self.sequence == oldSelf.sequence) && has(self.attempt) == has(oldSelf.attempt) && (!has(self.attempt) || self.attempt == oldSelf.attempt) && has(self.timeframe) == has(oldSelf.timeframe) && (!has(self.timeframe) || self.timeframe == oldSelf.timeframe) && has(self.labels) == has(oldSelf.labels) && (!has(self.labels) || self.labels == oldSelf.labels) && has(self.deployment) == has(oldSelf.deployment) && (!has(self.deployment) || self.deployment == oldSelf.deployment) && has(self.grace) == has(oldSelf.grace) && (!has(self.grace) || self.grace == oldSelf.grace) && (!has(oldSelf.window) || (has(self.window) && self.window == oldSelf.window)) && (!has(oldSelf.objectiveName) || (has(self.objectiveName) && self.objectiveName == oldSelf.objectiveName)) && (!has(oldSelf.objective) || (has(self.objective) && self.objective == oldSelf.objective)) && (!has(oldSelf.indicators) || size(oldSelf.indicators) == 0 || (has(self.indicators) && self.indicators == oldSelf.indicators))").message("spec is immutable but for spec.invalidated: create another Evaluation"),
     validation = Rule::new("(!has(oldSelf.invalidated) || (has(self.invalidated) && self.invalidated == oldSelf.invalidated))").message("spec.invalidated: what was taken out of comparisons stays out"),
     validation = Rule::new("!has(self.window) || !has(self.timeframe)").message("spec.window says it all: leave spec.timeframe out")
 )]
@@ -64,6 +64,10 @@ pub struct EvaluationSpec {
     /// The run that asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<SourceRef>,
+    /// The run's sequence: `comparison.sequences` of later Evaluations may ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub sequence: Option<String>,
     /// The run's attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]

@@ -94,6 +94,10 @@ pub struct Comparison {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub aggregate_function: Option<String>,
+    /// Only Evaluations that runs of these sequences asked for are compared with; without it, all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50), inner(length(min = 1, max = 63)))]
+    pub sequences: Vec<String>,
 }
 
 /// One indicator and what it must be.
@@ -121,12 +125,16 @@ pub struct Objective {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 20))]
     pub warning: Option<Vec<CriteriaSet>>,
+    /// What it means when there is no value: `fail` (default), `warn`, `ignore`, or `inconclusive`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub missing: Option<String>,
 }
 
 /// Criteria that must all hold.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct CriteriaSet {
-    /// Such as `<=0.5` or `<=+10%`.
+    /// Such as `<=0.5`, `<=+10%`, or `>=(-5)` for a threshold below zero.
     #[schemars(length(min = 1, max = 20), inner(length(max = 128)))]
     pub criteria: Vec<String>,
 }

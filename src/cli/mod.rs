@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod crds;
+pub mod evaluate;
 mod files;
 mod import;
 mod rbac;
@@ -13,9 +14,9 @@ pub mod tree;
 mod version;
 mod watch;
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::{ffi::OsString, io::IsTerminal, process::ExitCode};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 pub use files::File;
@@ -59,6 +60,8 @@ enum Command {
     Watch(watch::Args),
     /// Answer get-action or evaluation inside a Job, in place of the operator
     Task(task::Args),
+    /// Say whether a service is good enough: a quality gate, without a cluster or from one
+    Evaluate(evaluate::Args),
     /// Play what an event would start, without a cluster
     Simulate(simulate::Args),
     /// Test sequences offline: play a folder of cases
@@ -77,9 +80,19 @@ enum Command {
 const NOT_WELL: u8 = 3;
 
 /// Runs the command that the arguments name. Exit code 0: done; 1: it failed, and stderr says why; 2: the arguments are
-/// wrong; 3: what was watched ended, and not well.
+/// wrong; 3: what was watched ended, and not well. `evaluate` has codes of its own, of which 1 and 2 are results.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(wrong) => {
+            let _ = wrong.print();
+            return if wrong.use_stderr() {
+                usage_code(std::env::args_os())
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
     let done = start_log(&cli.log, cli.log_format).and_then(|()| match cli.command {
         Command::Run(args) => on_tokio(run::run(args)).map(|()| ExitCode::SUCCESS),
         Command::Watch(args) => {
@@ -92,6 +105,7 @@ pub fn main() -> ExitCode {
         }
         Command::Import(args) => import::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Task(args) => on_tokio(task::run(args)),
+        Command::Evaluate(args) => on_tokio(async { Ok(evaluate::run(args).await) }),
         Command::Simulate(args) => simulate::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Test(args) => {
             let passed = test::run(&args)?;
@@ -115,6 +129,15 @@ pub fn main() -> ExitCode {
             eprintln!("coxswain: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The exit code for arguments that are wrong: 2, but not where 2 means that a service is sick.
+fn usage_code(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let read = Cli::command().ignore_errors(true).try_get_matches_from(arguments);
+    match read {
+        Ok(read) if read.subcommand_name() == Some("evaluate") => ExitCode::from(evaluate::NO_VERDICT),
+        _ => ExitCode::from(2),
     }
 }
 
@@ -153,7 +176,7 @@ pub fn generated() -> anyhow::Result<Vec<File>> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -225,19 +225,23 @@ impl Evaluations {
                     return Ok(Action::await_change());
                 }
                 let namespace = evaluation.namespace().unwrap_or_default();
-                pinned::gate(&self.definitions.of(&namespace), &place, &mut vec![])
+                let found = pinned::gate(&self.definitions.of(&namespace), &place);
+                found
+                    .map(|found| found.map(|(_, gate)| gate).unwrap_or_default())
+                    .map_err(|e| e.message)
             }
             // The schema refuses such names.
-            Err(error) => PinnedGate {
-                error: error.to_string(),
-                ..PinnedGate::default()
-            },
+            Err(error) => Err(error.to_string()),
         };
         let own = spec.objective.is_some() || spec.execution.is_some();
-        if !own && !gate.error.is_empty() {
-            let finding = Finding::Trouble(Trouble::DefinitionInvalid(gate.error));
-            return self.end(evaluation, uid, now, &finding).await;
-        }
+        let gate = match gate {
+            Ok(gate) => gate,
+            Err(_) if own => PinnedGate::default(),
+            Err(why) => {
+                let finding = Finding::Trouble(Trouble::DefinitionInvalid(why));
+                return self.end(evaluation, uid, now, &finding).await;
+            }
+        };
         let complete = evaluation::complete(evaluation, &gate);
         match self.context.effects.write_metadata(&complete).await {
             Ok(_) => Ok(Action::await_change()),

@@ -13,6 +13,7 @@ mod cluster;
 mod conformance;
 mod control_plane;
 mod crash;
+mod evaluate;
 mod faults;
 mod generated;
 mod house;

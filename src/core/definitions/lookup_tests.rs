@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Resource, core::object::HasSpec};
+use proptest::prelude::*;
 use rstest::rstest;
 use serde::de::DeserializeOwned;
 
@@ -251,4 +252,26 @@ fn job_configs_of_all_scopes_with_the_actions_that_answer() {
         .collect();
     assert_eq!(names, [("older", 2, 1), ("younger", 2, 1), ("project", 0, 1)]);
     assert_eq!(found[0].sources.len(), 1);
+}
+
+proptest! {
+    /// A name means what the most specific object says of it, in whatever order the objects are found.
+    #[test]
+    fn indicators_merge_by_name(
+        of in prop::collection::vec(prop::collection::btree_map("[a-d]", "[q-z]{1,3}", 0..4), 3), turn in 0..3usize,
+    ) {
+        let scopes = ["{project: fulltour}", "{project: fulltour, stage: production}",
+            "{project: fulltour, stage: production, service: helloservice}"];
+        let mut list: Vec<Arc<ServiceLevelIndicator>> = vec![];
+        let mut expected = std::collections::BTreeMap::new();
+        for (scope, queries) in scopes.iter().zip(&of) {
+            let spec = format!("{}, indicators: {}}}", scope.trim_end_matches('}'), serde_json::json!(queries));
+            list.push(made(scope, 1, &spec));
+            expected.extend(queries.clone());
+        }
+        list.rotate_left(turn);
+        let found = indicators(&list, &[], &place(), &["a", "b", "c", "d"]).unwrap();
+        let found: std::collections::BTreeMap<_, _> = found.into_iter().map(|(name, q)| (name, q.query)).collect();
+        prop_assert_eq!(found, expected);
+    }
 }

@@ -57,11 +57,7 @@ pub fn attempt(run: &SequenceExecution, definitions: &Snapshot, tasks: &[&str]) 
             pin("JobConfig", of.map(AsRef::as_ref))
         })
         .collect();
-    let gate = if tasks.contains(&EVALUATION) {
-        gate(definitions, &place, &mut pinned)
-    } else {
-        PinnedGate::default()
-    };
+    let gate = pinned_gate(definitions, &place, tasks.contains(&EVALUATION), &mut pinned);
     AttemptDefinitions {
         job_configs,
         gate,
@@ -88,24 +84,33 @@ pub fn counts_since(
     brakes::counts_since(budget, cooldown, now)
 }
 
-/// The gate in force for a place. One that can't be read must not turn into a formality: the error stays with it.
-pub fn gate(definitions: &Snapshot, place: &Place, pinned: &mut Vec<Pinned>) -> PinnedGate {
-    let read = || -> Result<Option<(Arc<ServiceLevelObjective>, PinnedGate)>, Missing> {
-        let Some(objective) = super::objective(&definitions.objectives, place)? else {
-            return Ok(None);
-        };
-        let body = &objective.spec.body;
-        let names: Vec<&str> = body.objectives.iter().map(|o| o.sli.as_str()).collect();
-        let indicators = super::indicators(&definitions.indicators, &definitions.providers, place, &names)?;
-        let gate = PinnedGate {
-            objective_name: Some(objective.name_any()),
-            objective: Some(body.clone()),
-            indicators,
-            error: String::new(),
-        };
-        Ok(Some((objective, gate)))
+/// The gate of a place, if it has one: the most specific ServiceLevelObjective, and the queries of its indicators. Whoever
+/// evaluates a place takes it from here: a run, and an Evaluation that belongs to none.
+pub fn gate(
+    definitions: &Snapshot,
+    place: &Place,
+) -> Result<Option<(Arc<ServiceLevelObjective>, PinnedGate)>, Missing> {
+    let Some(objective) = super::objective(&definitions.objectives, place)? else {
+        return Ok(None);
     };
-    match read() {
+    let body = &objective.spec.body;
+    let names: Vec<&str> = body.objectives.iter().map(|o| o.sli.as_str()).collect();
+    let indicators = super::indicators(&definitions.indicators, &definitions.providers, place, &names)?;
+    let gate = PinnedGate {
+        objective_name: Some(objective.name_any()),
+        objective: Some(body.clone()),
+        indicators,
+        error: String::new(),
+    };
+    Ok(Some((objective, gate)))
+}
+
+/// A gate that can't be read must not turn into a formality: the error stays with it.
+fn pinned_gate(definitions: &Snapshot, place: &Place, wanted: bool, pinned: &mut Vec<Pinned>) -> PinnedGate {
+    if !wanted {
+        return PinnedGate::default();
+    }
+    match gate(definitions, place) {
         Ok(Some((objective, gate))) => {
             pinned.push(pin("ServiceLevelObjective", Some(objective.as_ref())));
             gate

@@ -28,6 +28,8 @@ pub struct Request<'a> {
     pub service: &'a str,
     /// The run that asks.
     pub execution: Option<SourceRef>,
+    /// Its sequence.
+    pub sequence: Option<&'a str>,
     /// Its attempt.
     pub attempt: Option<i32>,
     /// What is measured: [`super::WindowPlan::window`].
@@ -50,6 +52,7 @@ pub fn new_evaluation(request: Request<'_>) -> Evaluation {
         stage: request.stage.to_owned(),
         service: request.service.to_owned(),
         execution: request.execution,
+        sequence: request.sequence.map(str::to_owned),
         attempt: request.attempt,
         window: Some(request.window),
         timeframe: None,
@@ -156,6 +159,7 @@ mod tests {
                 name: "web-slow-1".to_owned(),
                 uid: Some("u1".to_owned()),
             }),
+            sequence: Some("remediation"),
             attempt: Some(2),
             window: window(),
             gate,
@@ -182,6 +186,7 @@ mod tests {
         }
         assert_eq!(evaluation.spec.window, Some(window()));
         assert_eq!(evaluation.spec.labels, own);
+        assert_eq!(evaluation.spec.sequence.as_deref(), Some("remediation"));
         assert_eq!(evaluation.spec.deployment.as_deref(), Some("canary"));
         assert!(evaluation.metadata.owner_references.is_none());
     }

@@ -8,10 +8,10 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    message::rounded_down,
+    message::{cut, rounded_down},
     objective::{Gate, parse_at},
     query::{Values, substitute},
-    score::{Measured, Outcome, Past, Verdict, judge, unverified},
+    score::{Measured, Outcome, Past, Unmeasured, Verdict, judge, unverified},
     window::GRACE_MAX,
 };
 use crate::{
@@ -69,7 +69,7 @@ pub enum Finding {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Trouble {
     /// The objective has mistakes; asking again can't help.
-    #[error("the objective can't be understood: {}", list(.0))]
+    #[error("the objective can't be understood: {}", listed(.0.iter().map(ToString::to_string)))]
     InvalidObjective(Vec<Invalid>),
     /// What is measured is not fixed.
     #[error("spec.window is not set; leave it to the operator, and create the Evaluation again")]
@@ -93,8 +93,11 @@ pub enum Trouble {
         /// Which provider, and the remedy.
         why: String,
     },
+    /// Values are missing that the objective can't do without; later there may be some.
+    #[error("no value, and no verdict without one (missing: inconclusive): {}", listed(.0.iter().map(|(name, why)| format!("{name}: {}", cut(why)))))]
+    ValueMissing(Vec<(String, String)>),
     /// The provider did not answer as it should, also when it was asked again.
-    #[error("could not measure {indicator}: {why} (asked {} over {})", times(*.tries), .over)]
+    #[error("could not measure {indicator}: {why} (asked {})", asked(*.tries, *.over))]
     ProviderUnavailable {
         /// The indicator.
         indicator: String,
@@ -116,34 +119,32 @@ impl Trouble {
             Self::DefinitionInvalid(_) => "DefinitionInvalid",
             Self::InvalidQuery { .. } => "InvalidQuery",
             Self::ProviderMissing { .. } => "ProviderMissing",
+            Self::ValueMissing(_) => "ValueMissing",
             Self::ProviderUnavailable { .. } => "ProviderUnavailable",
         }
     }
 
     /// Whether somebody must change something before it can work.
     const fn is_mistake(&self) -> bool {
-        !matches!(self, Self::ProviderUnavailable { .. })
+        !matches!(self, Self::ProviderUnavailable { .. } | Self::ValueMissing(_))
     }
 }
 
-fn list(mistakes: &[Invalid]) -> String {
+/// The first ones; the others are counted.
+fn listed(all: impl ExactSizeIterator<Item = String>) -> String {
     const SHOWN: usize = 3;
-    let mut text = mistakes
-        .iter()
-        .take(SHOWN)
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ");
-    if mistakes.len() > SHOWN {
-        let _ = write!(text, "; and {} more", mistakes.len() - SHOWN);
+    let more = all.len().saturating_sub(SHOWN);
+    let mut text = all.take(SHOWN).collect::<Vec<_>>().join("; ");
+    if more > 0 {
+        let _ = write!(text, "; and {more} more");
     }
     text
 }
 
-fn times(n: u32) -> String {
-    match n {
-        1 => "once".to_owned(),
-        n => format!("{n} times"),
+fn asked(tries: u32, over: Duration) -> String {
+    match tries {
+        0 | 1 => "once".to_owned(),
+        n => format!("{n} times over {over}"),
     }
 }
 
@@ -272,13 +273,11 @@ pub fn decide(
 ) -> EvaluationStatus {
     let mut status = match finding {
         Finding::NoObjective => verdict(unverified()),
-        Finding::Measured { gate, values } => verdict(judge(gate, values, history)),
-        Finding::Trouble(trouble) => EvaluationStatus {
-            phase: "Inconclusive".to_owned(),
-            reason: trouble.reason().to_owned(),
-            message: format!("inconclusive: {trouble}"),
-            ..EvaluationStatus::default()
+        Finding::Measured { gate, values } => match judge(gate, values, history) {
+            Ok(judged) => verdict(judged),
+            Err(Unmeasured(missing)) => inconclusive(&Trouble::ValueMissing(missing)),
         },
+        Finding::Trouble(trouble) => inconclusive(trouble),
     };
     status.done = true;
     status.started_at = Some(crate::api::common::Timestamp(started_at));
@@ -290,6 +289,15 @@ pub fn decide(
     }
     set_conditions(&mut status, stalled, now);
     status
+}
+
+fn inconclusive(trouble: &Trouble) -> EvaluationStatus {
+    EvaluationStatus {
+        phase: "Inconclusive".to_owned(),
+        reason: trouble.reason().to_owned(),
+        message: format!("inconclusive: {trouble}"),
+        ..EvaluationStatus::default()
+    }
 }
 
 fn verdict(verdict: Verdict) -> EvaluationStatus {

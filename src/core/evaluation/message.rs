@@ -31,6 +31,14 @@ pub(super) fn verdict(
     if blamed.len() > NAMED {
         let _ = write!(text, "; and {} more", blamed.len() - NAMED);
     }
+    let left_out: Vec<&str> = indicators
+        .iter()
+        .filter(|i| is_ignored(i))
+        .map(|i| i.name.as_str())
+        .collect();
+    if !left_out.is_empty() {
+        let _ = write!(text, "; ignored without a value: {}", names(&left_out));
+    }
     if indicators.iter().all(|i| i.status == "info") {
         text.push_str("; all objectives are informational");
     }
@@ -39,6 +47,38 @@ pub(super) fn verdict(
         text.push_str("; no baseline to compare with yet");
     }
     text
+}
+
+/// Why nothing was verified, when every objective that could count has no value and is ignored for that.
+pub(super) fn ignored(indicators: &[IndicatorResult]) -> String {
+    let left_out: Vec<&IndicatorResult> = indicators.iter().filter(|i| is_ignored(i)).collect();
+    let why: Vec<String> = left_out
+        .iter()
+        .take(NAMED)
+        .map(|i| format!("{}: {}", i.name, cut(&i.message)))
+        .collect();
+    let more = match left_out.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!(
+        "warning: nothing was verified, because no objective has a value and all of them say missing: ignore; {}{more}",
+        why.join("; ")
+    )
+}
+
+/// Whether an objective was left out for lack of a value, by its policy.
+fn is_ignored(indicator: &IndicatorResult) -> bool {
+    indicator.status == "info" && indicator.value.is_none() && !indicator.pass_targets.is_empty()
+}
+
+/// The first names; the others are counted.
+fn names(all: &[&str]) -> String {
+    let shown = all.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 fn blame(indicator: &IndicatorResult) -> String {
@@ -75,7 +115,7 @@ fn violation(value: f64, target: &Target) -> String {
 }
 
 /// A number for people: six significant digits, or two decimals where that is more.
-pub(super) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     let shown = if value.abs() >= 1000.0 {
         format!("{value:.2}")
     } else {

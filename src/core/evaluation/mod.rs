@@ -7,6 +7,8 @@
 pub mod create;
 pub mod criteria;
 pub mod decide;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod hold;
 mod message;
 pub mod objective;
@@ -15,12 +17,15 @@ pub mod retention;
 pub mod score;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod v1_tests;
 pub mod window;
 
 pub use create::{Request, complete, is_complete, labels_of, new_evaluation};
 pub use decide::{Asking, Finding, Query, Reading, Trouble, ask, ask_again, decide, read};
 pub use hold::{Hold, Holding, hold, holding};
+pub use message::number;
 pub use objective::{Gate, parse};
 pub use retention::{history, surplus};
-pub use score::{Measured, Outcome, Past, Verdict, judge, unverified};
+pub use score::{Measured, Outcome, Past, Unmeasured, Verdict, judge, unverified};
 pub use window::{WindowPlan, plan};

@@ -50,6 +50,8 @@ pub struct Objective {
     pub pass: Vec<AllOf>,
     /// Any of these must hold for half the score.
     pub warning: Vec<AllOf>,
+    /// What it means when there is no value.
+    pub missing: OnMissing,
 }
 
 impl Objective {
@@ -61,6 +63,21 @@ impl Objective {
             .flat_map(|set| &set.0)
             .any(|c| c.criterion.is_relative())
     }
+}
+
+/// What it means when an indicator has no value: the query was answered, but not with one finite number, or there is no
+/// query.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnMissing {
+    /// The objective fails: a service that nobody can measure is not known to be well. As in Keptn v1.
+    #[default]
+    Fail,
+    /// Half the score, whatever the criteria say.
+    Warn,
+    /// As if the objective were informational this time.
+    Ignore,
+    /// Nothing is known: as if the provider could not be asked.
+    Inconclusive,
 }
 
 /// Criteria that must all hold; never empty.
@@ -77,7 +94,7 @@ pub struct Written {
 }
 
 /// What relative criteria compare with.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Comparison {
     /// At most so many earlier results, newest first.
     pub results: usize,
@@ -85,6 +102,8 @@ pub struct Comparison {
     pub include: Include,
     /// What becomes of their values.
     pub aggregate: Aggregate,
+    /// Only results that runs of these sequences asked for; empty: all.
+    pub sequences: Vec<String>,
 }
 
 /// Which earlier results are compared with.
@@ -197,6 +216,7 @@ fn comparison(root: &str, written: Option<&slo::Comparison>, mistakes: &mut Mist
             results: 1,
             include: Include::All,
             aggregate: Aggregate::Avg,
+            sequences: Vec::new(),
         };
     };
     let root = format!("{root}.comparison");
@@ -204,6 +224,7 @@ fn comparison(root: &str, written: Option<&slo::Comparison>, mistakes: &mut Mist
         results: results(&root, written, mistakes),
         include: include(&root, written, mistakes),
         aggregate: aggregate(&root, written, mistakes),
+        sequences: sequences(&root, written, mistakes),
     }
 }
 
@@ -262,6 +283,18 @@ fn aggregate(root: &str, written: &slo::Comparison, mistakes: &mut Mistakes) -> 
     }
 }
 
+fn sequences(root: &str, written: &slo::Comparison, mistakes: &mut Mistakes) -> Vec<String> {
+    for (i, name) in written.sequences.iter().enumerate() {
+        if name.trim().is_empty() {
+            mistakes.add(
+                format!("{root}.sequences[{i}]"),
+                "is empty; name a sequence of the shipyard, or remove the entry",
+            );
+        }
+    }
+    written.sequences.clone()
+}
+
 fn objective(root: &str, written: &slo::Objective, mistakes: &mut Mistakes) -> Objective {
     if written.sli.is_empty() {
         mistakes.add(
@@ -287,7 +320,34 @@ fn objective(root: &str, written: &slo::Objective, mistakes: &mut Mistakes) -> O
         weight,
         pass: any_of(&format!("{root}.pass"), written.pass.as_deref(), mistakes),
         warning: any_of(&format!("{root}.warning"), written.warning.as_deref(), mistakes),
+        missing: missing(root, written, mistakes),
     }
+}
+
+fn missing(root: &str, written: &slo::Objective, mistakes: &mut Mistakes) -> OnMissing {
+    let path = format!("{root}.missing");
+    let policy = match written.missing.as_deref() {
+        None | Some("") => return OnMissing::Fail,
+        Some("fail") => OnMissing::Fail,
+        Some("warn") => OnMissing::Warn,
+        Some("ignore") => OnMissing::Ignore,
+        Some("inconclusive") => OnMissing::Inconclusive,
+        Some(other) => {
+            mistakes.add(
+                path,
+                format!("{other:?} is unknown; write fail, warn, ignore or inconclusive"),
+            );
+            return OnMissing::Fail;
+        }
+    };
+    // Nothing is quietly without effect.
+    if written.pass.as_deref().unwrap_or_default().is_empty() {
+        mistakes.add(
+            path,
+            "an objective without pass is informational, with or without a value; remove missing, or add pass",
+        );
+    }
+    policy
 }
 
 fn any_of(root: &str, sets: Option<&[CriteriaSet]>, mistakes: &mut Mistakes) -> Vec<AllOf> {

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
@@ -14,6 +15,7 @@ fn compared(compare_with: &str, number: Option<i32>, include: &str, aggregate: &
             include_result_with_score: some(include),
             number_of_comparison_results: number,
             aggregate_function: some(aggregate),
+            sequences: vec![],
         }),
         ..body(vec![])
     }
@@ -32,6 +34,7 @@ fn without_a_comparison_the_last_result_counts() {
         results: 1,
         include: Include::All,
         aggregate: Aggregate::Avg,
+        sequences: vec![],
     };
     assert_eq!(gate.comparison, expected);
 }
@@ -66,7 +69,8 @@ fn a_comparison_has_v1s_defaults(
         Comparison {
             results,
             include: included,
-            aggregate: aggregated
+            aggregate: aggregated,
+            sequences: vec![],
         }
     );
 }
@@ -80,9 +84,51 @@ fn a_comparison_has_v1s_defaults(
 )]
 #[case(compared("single_result", None, "all", "p99"), "aggregate_function", "p95")]
 #[case(compared("several_results", Some(-1), "all", "avg"), "number_of_comparison_results", "negative")]
+#[case(of_sequences(&["delivery", " "]), "sequences[1]", "name a sequence")]
 fn an_unknown_comparison_is_refused(#[case] body: SloBody, #[case] field: &str, #[case] remedy: &str) {
     let mistake = only_mistake(&body);
     assert_eq!(mistake.path, format!("spec.comparison.{field}"));
+    assert!(mistake.message.contains(remedy), "{mistake}");
+}
+
+fn of_sequences(names: &[&str]) -> SloBody {
+    let mut body = compared("single_result", None, "all", "avg");
+    if let Some(comparison) = &mut body.comparison {
+        comparison.sequences = names.iter().map(|&n| n.to_owned()).collect();
+    }
+    body
+}
+
+fn with_missing(policy: Option<&str>, pass: &[&[&str]]) -> SloBody {
+    let mut one = objective("rt", pass, &[]);
+    one.missing = policy.map(str::to_owned);
+    body(vec![one])
+}
+
+#[rstest]
+#[case(None, OnMissing::Fail)]
+#[case(Some(""), OnMissing::Fail)]
+#[case(Some("fail"), OnMissing::Fail)]
+#[case(Some("warn"), OnMissing::Warn)]
+#[case(Some("ignore"), OnMissing::Ignore)]
+#[case(Some("inconclusive"), OnMissing::Inconclusive)]
+fn what_a_missing_value_means(#[case] written: Option<&str>, #[case] policy: OnMissing) {
+    let gate = parse(&with_missing(written, &[&["<1"]])).unwrap();
+    assert_eq!(gate.objectives[0].missing, policy);
+}
+
+#[rstest]
+#[case(Some("warning"), true, "write fail, warn, ignore or inconclusive")]
+#[case(Some("ignore"), false, "remove missing, or add pass")]
+#[case(Some("fail"), false, "remove missing, or add pass")]
+fn a_policy_without_effect_is_refused(
+    #[case] written: Option<&str>,
+    #[case] counts: bool,
+    #[case] remedy: &str,
+) {
+    let pass: &[&[&str]] = if counts { &[&["<1"]] } else { &[] };
+    let mistake = only_mistake(&with_missing(written, pass));
+    assert_eq!(mistake.path, "spec.objectives[0].missing");
     assert!(mistake.message.contains(remedy), "{mistake}");
 }
 
@@ -173,17 +219,37 @@ fn all_mistakes_are_told_at_once_each_with_its_path() {
 }
 
 #[rstest]
-#[case(Aggregate::Avg, &[5.0, 15.0], Some(10.0))]
-#[case(Aggregate::P50, &[10.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0], Some(5.0))]
-#[case(Aggregate::P90, &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0], Some(9.8))]
-#[case(Aggregate::P95, &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0], Some(10.0))]
-#[case(Aggregate::P50, &[7.0], Some(7.0))]
-#[case(Aggregate::P90, &[7.0], Some(7.0))]
-#[case(Aggregate::Avg, &[], None)]
-#[case(Aggregate::P95, &[], None)]
+#[case::as_v1_avg(Aggregate::Avg, &[5.0, 15.0], Some(10.0))]
+#[case::as_v1_p50(Aggregate::P50, &[10.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0], Some(5.0))]
+#[case::as_v1_p90(Aggregate::P90, &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0], Some(9.8))]
+#[case::as_v1_p95(Aggregate::P95, &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0], Some(10.0))]
+#[case::as_v1_p50_of_one(Aggregate::P50, &[7.0], Some(7.0))]
+#[case::as_v1_p90_of_one(Aggregate::P90, &[7.0], Some(7.0))]
+#[case::as_v1_avg_of_none(Aggregate::Avg, &[], None)]
+#[case::as_v1_p95_of_none(Aggregate::P95, &[], None)]
 fn aggregates(#[case] aggregate: Aggregate, #[case] values: &[f64], #[case] expected: Option<f64>) {
     match (aggregate.of(values), expected) {
         (Some(got), Some(expected)) => assert!((got - expected).abs() < 1e-9, "{got}"),
         (got, expected) => assert_eq!(got, expected),
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_aggregate_lies_between_the_least_and_the_greatest(
+        values in prop::collection::vec(-1e6..1e6f64, 1..30), turn in 0..30usize,
+    ) {
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let mut turned = values.clone();
+        turned.rotate_left(turn % values.len());
+        let mut ordered = Vec::new();
+        for aggregate in [Aggregate::P50, Aggregate::P90, Aggregate::P95, Aggregate::Avg] {
+            let came = aggregate.of(&values).unwrap();
+            prop_assert!((least - 1e-6..=greatest + 1e-6).contains(&came), "{:?} {}", aggregate, came);
+            prop_assert!((came - aggregate.of(&turned).unwrap()).abs() < 1e-6, "the order matters");
+            ordered.push(came);
+        }
+        prop_assert!(ordered[0] <= ordered[1] && ordered[1] <= ordered[2], "{:?}", ordered);
     }
 }

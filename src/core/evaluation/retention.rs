@@ -1,6 +1,6 @@
 //! Earlier Evaluations: which are compared with, and which are kept.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -10,7 +10,8 @@ use crate::api::Evaluation;
 
 /// So many are kept, whatever came of them.
 const KEPT: usize = 20;
-/// So many that passed are kept beyond those.
+/// So many that passed are kept beyond those, of each sequence: a remediation that evaluates every few minutes must not
+/// drive out what a delivery is compared with (`comparison.sequences`).
 const KEPT_PASSED: usize = 10;
 
 /// What `evaluation` may be compared with: the older ones of `siblings` that have a result, newest first.
@@ -32,13 +33,17 @@ pub fn surplus(siblings: &[Evaluation]) -> Vec<(String, String)> {
         .filter(|e| e.status.as_ref().is_some_and(|s| s.done))
         .collect();
     ended.sort_by_key(|e| Reverse(age(e)));
-    let mut passed = 0;
+    let mut passed: BTreeMap<Option<&str>, usize> = BTreeMap::new();
     ended
         .into_iter()
         .skip(KEPT)
         .filter(|e| {
-            passed += usize::from(outcome(e) == Some(Outcome::Pass));
-            outcome(e) != Some(Outcome::Pass) || passed > KEPT_PASSED
+            if outcome(e) != Some(Outcome::Pass) {
+                return true;
+            }
+            let passed = passed.entry(e.spec.sequence.as_deref()).or_default();
+            *passed += 1;
+            *passed > KEPT_PASSED
         })
         .map(|e| (e.name_any(), e.uid().unwrap_or_default()))
         .collect()
@@ -76,6 +81,7 @@ fn past(evaluation: &Evaluation) -> Option<Past> {
     Some(Past {
         name: evaluation.name_any(),
         result,
+        sequence: evaluation.spec.sequence.clone(),
         values,
     })
 }
@@ -142,6 +148,29 @@ mod tests {
         let new = (15..35).map(|m| made(m, "fail"));
         let siblings: Vec<Evaluation> = new.chain(old).chain(middle).collect();
         assert_eq!(names(&surplus(&siblings)), ["e14", "e13", "e12", "e1", "e0"]);
+    }
+
+    #[test]
+    fn those_that_passed_are_kept_of_each_sequence() {
+        let of = |sequence: &str, minutes: std::ops::Range<i64>| {
+            let mut all: Vec<Evaluation> = minutes.map(|m| made(m, "pass")).collect();
+            for one in &mut all {
+                one.spec.sequence = Some(sequence.to_owned());
+            }
+            all
+        };
+        let deliveries = of("delivery", 0..12);
+        let remediations = of("remediation", 12..43);
+        let siblings: Vec<Evaluation> = deliveries.into_iter().chain(remediations).collect();
+        assert_eq!(names(&surplus(&siblings)), ["e12", "e1", "e0"]);
+    }
+
+    #[test]
+    fn history_knows_the_sequence() {
+        let mut past = made(1, "pass");
+        past.spec.sequence = Some("delivery".to_owned());
+        let found = history(&made(5, ""), &[past]);
+        assert_eq!(found[0].sequence.as_deref(), Some("delivery"));
     }
 
     #[test]

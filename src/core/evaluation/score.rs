@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     message,
-    objective::{AllOf, Comparison, Gate, Include, Objective},
+    objective::{AllOf, Comparison, Gate, Include, Objective, OnMissing},
 };
 use crate::api::evaluation::{IndicatorResult, Target};
 
@@ -53,9 +53,15 @@ pub struct Past {
     pub name: String,
     /// How it came out.
     pub result: Outcome,
+    /// The sequence of the run that asked for it.
+    pub sequence: Option<String>,
     /// What was measured then.
     pub values: BTreeMap<String, f64>,
 }
+
+/// No verdict: indicators without which nothing is to be concluded have no value. Each with the reason.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unmeasured(pub Vec<(String, String)>);
 
 /// How the gate came out.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,9 +98,17 @@ pub fn unverified() -> Verdict {
 }
 
 /// Judges what was measured. `history` is newest first; indicators that are not in `values` count as missing.
-pub fn judge(gate: &Gate, values: &BTreeMap<String, Measured>, history: &[Past]) -> Verdict {
+pub fn judge(
+    gate: &Gate,
+    values: &BTreeMap<String, Measured>,
+    history: &[Past],
+) -> Result<Verdict, Unmeasured> {
+    let open = unmeasured(gate, values);
+    if !open.is_empty() {
+        return Err(Unmeasured(open));
+    }
     if gate.objectives.is_empty() {
-        return Verdict {
+        return Ok(Verdict {
             result: Outcome::Fail,
             score: Some(0.0),
             reason: "NoObjectives",
@@ -102,10 +116,10 @@ pub fn judge(gate: &Gate, values: &BTreeMap<String, Measured>, history: &[Past])
                 "fail: 0 of 100; the ServiceLevelObjective has no objectives; add one under spec.objectives"
                     .to_owned(),
             ..unverified()
-        };
+        });
     }
     let earlier = if gate.is_relative() {
-        select(gate.comparison, history)
+        select(&gate.comparison, history)
     } else {
         Vec::new()
     };
@@ -121,20 +135,44 @@ pub fn judge(gate: &Gate, values: &BTreeMap<String, Measured>, history: &[Past])
             judge_one(objective, values.get(&objective.sli), baseline)
         })
         .collect();
-    total(gate, judged, earlier)
+    Ok(total(gate, judged, earlier))
 }
 
-fn select(comparison: Comparison, history: &[Past]) -> Vec<&Past> {
+/// The indicators without a value whose objective says that nothing is to be concluded then.
+fn unmeasured(gate: &Gate, values: &BTreeMap<String, Measured>) -> Vec<(String, String)> {
+    let strict = gate
+        .objectives
+        .iter()
+        .filter(|o| o.missing == OnMissing::Inconclusive);
+    strict
+        .filter_map(|o| match values.get(&o.sli) {
+            Some(Measured::Value(_)) => None,
+            Some(Measured::Missing(why)) => Some((o.sli.clone(), why.clone())),
+            None => Some((o.sli.clone(), NOTHING.to_owned())),
+        })
+        .collect()
+}
+
+fn select<'a>(comparison: &Comparison, history: &'a [Past]) -> Vec<&'a Past> {
+    let of_sequence = |past: &Past| {
+        let named = |sequence: &String| comparison.sequences.contains(sequence);
+        comparison.sequences.is_empty() || past.sequence.as_ref().is_some_and(named)
+    };
     let wanted = |past: &&Past| match comparison.include {
         Include::Pass => past.result == Outcome::Pass,
         Include::PassOrWarn => past.result >= Outcome::Warning,
         Include::All => true,
     };
-    history.iter().filter(wanted).take(comparison.results).collect()
+    let fitting = history.iter().filter(|past| of_sequence(past)).filter(wanted);
+    fitting.take(comparison.results).collect()
 }
+
+/// Why there is no value, when nobody says why.
+const NOTHING: &str = "no value received";
 
 struct Judged {
     indicator: IndicatorResult,
+    weight: f64,
     counts: bool,
     key_failed: bool,
     no_baseline: bool,
@@ -144,12 +182,14 @@ fn judge_one(objective: &Objective, measured: Option<&Measured>, baseline: Optio
     let (value, why) = match measured {
         Some(Measured::Value(value)) => (Some(*value), ""),
         Some(Measured::Missing(why)) => (None, why.as_str()),
-        None => (None, "no value received"),
+        None => (None, NOTHING),
     };
     let (passes, pass_targets) = check(&objective.pass, value, baseline);
     let (warns, warning_targets) = check(&objective.warning, value, baseline);
     let weight = weight(objective);
-    let counts = !objective.pass.is_empty();
+    let ignored = value.is_none() && objective.missing == OnMissing::Ignore;
+    let counts = !objective.pass.is_empty() && !ignored;
+    let warns = warns || (value.is_none() && objective.missing == OnMissing::Warn);
     let (status, score) = if !counts {
         ("info", 0.0)
     } else if passes {
@@ -160,6 +200,7 @@ fn judge_one(objective: &Objective, measured: Option<&Measured>, baseline: Optio
         ("fail", 0.0)
     };
     Judged {
+        weight,
         counts,
         key_failed: objective.key_sli && status == "fail",
         no_baseline: counts && value.is_some() && baseline.is_none() && objective.is_relative(),
@@ -217,20 +258,20 @@ fn check(sets: &[AllOf], value: Option<f64>, baseline: Option<f64>) -> (bool, Ve
 }
 
 fn total(gate: &Gate, judged: Vec<Judged>, earlier: Vec<&Past>) -> Verdict {
-    let max: f64 = gate
-        .objectives
-        .iter()
-        .filter(|o| !o.pass.is_empty())
-        .map(weight)
-        .sum();
-    let reached: f64 = judged
-        .iter()
-        .filter(|j| j.counts)
-        .map(|j| j.indicator.score)
-        .sum();
+    let max: f64 = judged.iter().filter(|j| j.counts).map(|j| j.weight).sum();
+    let reached: f64 = judged.iter().map(|j| j.indicator.score).sum();
+    let only_ignored = max <= 0.0 && gate.objectives.iter().any(|o| !o.pass.is_empty());
     let key_failed = judged.iter().any(|j| j.key_failed);
     let no_baseline = judged.iter().any(|j| j.no_baseline);
     let indicators: Vec<IndicatorResult> = judged.into_iter().map(|j| j.indicator).collect();
+    if only_ignored {
+        // 100 of nothing would read as if something had been looked at.
+        return Verdict {
+            message: message::ignored(&indicators),
+            indicators,
+            ..unverified()
+        };
+    }
     let (result, score) = grade(gate, reached, max, key_failed);
     Verdict {
         result,
@@ -266,3 +307,7 @@ fn grade(gate: &Gate, reached: f64, max: f64, key_failed: bool) -> (Outcome, f64
 #[cfg(test)]
 #[path = "score_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "score_laws_tests.rs"]
+mod laws;

@@ -1,4 +1,3 @@
-use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
@@ -12,11 +11,17 @@ use crate::{
 
 const NONE: &[f64] = &[];
 
+/// As [`super::judge`], where no value is indispensable.
+fn judge(gate: &Gate, values: &BTreeMap<String, Measured>, history: &[Past]) -> Verdict {
+    super::judge(gate, values, history).unwrap()
+}
+
 /// Earlier results of the indicator `rt`, newest first; all passed.
 fn earlier(values: &[f64]) -> Vec<Past> {
     let past = |(i, value): (usize, &f64)| Past {
         name: format!("e{i}"),
         result: Outcome::Pass,
+        sequence: None,
         values: BTreeMap::from([("rt".to_owned(), *value)]),
     };
     values.iter().enumerate().map(past).collect()
@@ -56,18 +61,18 @@ fn targets(targets: &[Target]) -> Vec<(f64, bool)> {
 }
 
 #[rstest]
-#[case::c01("avg", &["<=+10%"], 10.0, &[10.0, 10.0], true, &[(11.0, false)])]
-#[case::c02("avg", &["<=+10%"], 11.01, &[10.0, 10.0], false, &[(11.0, true)])]
-#[case::c03("avg", &["<+0%"], 10.0, &[10.0, 10.0], false, &[(10.0, true)])]
-#[case::c04("avg", &[">+0%"], 10.0, &[10.0, 10.0], false, &[(10.0, true)])]
-#[case::c05("avg", &["=+1"], 11.0, &[10.0, 10.0], true, &[(11.0, false)])]
-#[case::c06("avg", &["=-1"], 9.0, &[10.0, 10.0], true, &[(9.0, false)])]
-#[case::c07("p50", &["<=+10%"], 10.0, &[10.0, 10.0], true, &[(11.0, false)])]
-#[case::c08("avg", &["<=10"], 10.0, NONE, true, &[(10.0, false)])]
-#[case::c09("avg", &["<=+10%", "<=10.0"], 10.0, &[10.0, 10.0], true, &[(11.0, false), (10.0, false)])]
-#[case::c10("avg", &["<=+10%", "<=10.0"], 11.0, &[10.0, 10.0], false, &[(11.0, false), (10.0, true)])]
-#[case::c13("avg", &["<=+20%"], 100.0, NONE, true, &[(0.0, false)])]
-#[case::c14("avg", &["<=+20%", "<500"], 1011.07, NONE, false, &[(0.0, false), (500.0, true)])]
+#[case::c01_as_v1("avg", &["<=+10%"], 10.0, &[10.0, 10.0], true, &[(11.0, false)])]
+#[case::c02_as_v1("avg", &["<=+10%"], 11.01, &[10.0, 10.0], false, &[(11.0, true)])]
+#[case::c03_as_v1("avg", &["<+0%"], 10.0, &[10.0, 10.0], false, &[(10.0, true)])]
+#[case::c04_as_v1("avg", &[">+0%"], 10.0, &[10.0, 10.0], false, &[(10.0, true)])]
+#[case::c05_as_v1("avg", &["=+1"], 11.0, &[10.0, 10.0], true, &[(11.0, false)])]
+#[case::c06_as_v1("avg", &["=-1"], 9.0, &[10.0, 10.0], true, &[(9.0, false)])]
+#[case::c07_as_v1("p50", &["<=+10%"], 10.0, &[10.0, 10.0], true, &[(11.0, false)])]
+#[case::c08_as_v1("avg", &["<=10"], 10.0, NONE, true, &[(10.0, false)])]
+#[case::c09_as_v1("avg", &["<=+10%", "<=10.0"], 10.0, &[10.0, 10.0], true, &[(11.0, false), (10.0, false)])]
+#[case::c10_as_v1("avg", &["<=+10%", "<=10.0"], 11.0, &[10.0, 10.0], false, &[(11.0, false), (10.0, true)])]
+#[case::c13_as_v1("avg", &["<=+20%"], 100.0, NONE, true, &[(0.0, false)])]
+#[case::c14_as_v1("avg", &["<=+20%", "<500"], 1011.07, NONE, false, &[(0.0, false), (500.0, true)])]
 fn one_criterion(
     #[case] aggregate: &str,
     #[case] criteria: &[&str],
@@ -83,9 +88,9 @@ fn one_criterion(
 }
 
 #[rstest]
-#[case::c21(Some(10.0), "pass", 1.0, &[(15.0, false), (11.0, false)], &[(20.0, false), (11.5, false)])]
-#[case::c22(Some(16.0), "warning", 0.5, &[(15.0, true), (11.0, true)], &[(20.0, false), (11.5, true)])]
-#[case::c23(None, "fail", 0.0, &[(15.0, true), (10.0, true)], &[(20.0, true), (10.0, true)])]
+#[case::c21_as_v1(Some(10.0), "pass", 1.0, &[(15.0, false), (11.0, false)], &[(20.0, false), (11.5, false)])]
+#[case::c22_as_v1(Some(16.0), "warning", 0.5, &[(15.0, true), (11.0, true)], &[(20.0, false), (11.5, true)])]
+#[case::c23_as_v1(None, "fail", 0.0, &[(15.0, true), (10.0, true)], &[(20.0, true), (10.0, true)])]
 fn one_objective(
     #[case] value: Option<f64>,
     #[case] status: &str,
@@ -121,12 +126,12 @@ fn one_objective(
 }
 
 #[rstest]
-#[case::c27(1.0, 1.0, false, Outcome::Pass, 100.0)]
-#[case::c28(1.0, 2.0, true, Outcome::Fail, 50.0)]
-#[case::c29(1.506, 2.0, false, Outcome::Warning, 75.3)]
-#[case::c31(0.0, 0.0, false, Outcome::Pass, 100.0)]
-#[case::c33(75.0, 100.0, false, Outcome::Warning, 75.0)]
-#[case::c36(3.0, 4.0, false, Outcome::Warning, 75.0)]
+#[case::c27_as_v1(1.0, 1.0, false, Outcome::Pass, 100.0)]
+#[case::c28_as_v1(1.0, 2.0, true, Outcome::Fail, 50.0)]
+#[case::c29_as_v1(1.506, 2.0, false, Outcome::Warning, 75.3)]
+#[case::c31_as_v1(0.0, 0.0, false, Outcome::Pass, 100.0)]
+#[case::c33_as_v1(75.0, 100.0, false, Outcome::Warning, 75.0)]
+#[case::c36_as_v1(3.0, 4.0, false, Outcome::Warning, 75.0)]
 #[case::nearly(74.99, 100.0, false, Outcome::Fail, 74.99)]
 #[case::exactly(9.0, 10.0, false, Outcome::Pass, 90.0)]
 fn totals(
@@ -154,7 +159,7 @@ fn without_a_warning_score_anything_below_pass_fails() {
 }
 
 #[test]
-fn c36_weights_count() {
+fn c36_as_v1_weights_count() {
     let mut heavy = objective("a", &[&["<1"]], &[]);
     heavy.weight = Some(3);
     let gate = parse(&body(vec![heavy, objective("b", &[&["<1"]], &[])])).unwrap();
@@ -164,7 +169,7 @@ fn c36_weights_count() {
 }
 
 #[test]
-fn c39_no_objectives_fail() {
+fn c39_as_v1_no_objectives_fail() {
     let verdict = judge(&parse(&body(vec![])).unwrap(), &BTreeMap::new(), &[]);
     assert_eq!(
         (verdict.result, verdict.score, verdict.reason),
@@ -218,7 +223,7 @@ fn tutorial() -> Gate {
     75.0,
     "fail: 75 of 100; go_routines 31 > 30 (key)"
 )]
-fn c40_the_tutorial(
+fn c40_as_v1_the_tutorial(
     #[case] page_time: Option<f64>,
     #[case] routines: Option<f64>,
     #[case] failing: Option<f64>,
@@ -242,7 +247,7 @@ fn c40_the_tutorial(
 }
 
 #[test]
-fn c40_the_tutorial_without_any_value() {
+fn c40_as_v1_the_tutorial_without_any_value() {
     let verdict = judge(&tutorial(), &BTreeMap::new(), &[]);
     assert_eq!((verdict.result, verdict.score), (Outcome::Fail, Some(0.0)));
     assert_eq!(verdict.reason, "KeyIndicatorFailed");
@@ -268,6 +273,7 @@ fn only_wanted_results_are_compared_with(
     let past = |name: &str, result, value| Past {
         name: name.to_owned(),
         result,
+        sequence: None,
         values: BTreeMap::from([("rt".to_owned(), value)]),
     };
     let history = [
@@ -281,6 +287,7 @@ fn only_wanted_results_are_compared_with(
         include_result_with_score: Some(include.to_owned()),
         number_of_comparison_results: Some(number),
         aggregate_function: None,
+        sequences: vec![],
     });
     let verdict = judge(&parse(&written).unwrap(), &measured(&[("rt", 100.0)]), &history);
     assert_eq!(verdict.compared_with, names);
@@ -298,6 +305,7 @@ fn a_past_result_without_the_indicator_is_no_baseline() {
     let history = [Past {
         name: "old".to_owned(),
         result: Outcome::Pass,
+        sequence: None,
         values: BTreeMap::from([("x".to_owned(), 1.0)]),
     }];
     let gate = parse(&body(vec![objective("rt", &[&["<=+0%"]], &[])])).unwrap();
@@ -322,6 +330,138 @@ fn a_key_indicator_that_warns_is_fine() {
     assert_eq!(verdict.message, "pass: 95 of 100; rt 3 >= 1 (warning)");
 }
 
+fn from(name: &str, sequence: Option<&str>, value: f64) -> Past {
+    Past {
+        name: name.to_owned(),
+        result: Outcome::Pass,
+        sequence: sequence.map(str::to_owned),
+        values: BTreeMap::from([("rt".to_owned(), value)]),
+    }
+}
+
+/// v1 compared with evaluations of any sequence, and could do nothing else.
+#[rstest]
+#[case::as_v1(&[], &["alone", "heal", "deliver"], 20.0)]
+#[case::by_design_one(&["delivery"], &["deliver"], 30.0)]
+#[case::by_design_two(&["delivery", "remediation"], &["heal", "deliver"], 25.0)]
+fn sequences_narrow_what_is_compared_with(
+    #[case] sequences: &[&str],
+    #[case] names: &[&str],
+    #[case] average: f64,
+) {
+    let history = [
+        from("alone", None, 10.0),
+        from("heal", Some("remediation"), 20.0),
+        from("deliver", Some("delivery"), 30.0),
+    ];
+    let mut written = body(vec![objective("rt", &[&["<=+0%"]], &[])]);
+    written.comparison = Some(slo::Comparison {
+        compare_with: Some("several_results".to_owned()),
+        sequences: sequences.iter().map(|&s| s.to_owned()).collect(),
+        ..slo::Comparison::default()
+    });
+    let verdict = judge(&parse(&written).unwrap(), &measured(&[("rt", 1.0)]), &history);
+    assert_eq!(verdict.compared_with, names);
+    assert!(close(verdict.indicators[0].compared_value.unwrap(), average));
+}
+
+#[test]
+fn sequences_that_never_evaluated_leave_no_baseline() {
+    let mut written = body(vec![objective("rt", &[&["<=+0%"]], &[])]);
+    written.comparison = Some(slo::Comparison {
+        sequences: vec!["delivery".to_owned()],
+        ..slo::Comparison::default()
+    });
+    let history = [from("alone", None, 10.0)];
+    let verdict = judge(&parse(&written).unwrap(), &measured(&[("rt", 99.0)]), &history);
+    assert!(verdict.no_baseline && verdict.compared_with.is_empty());
+}
+
+/// A heavy objective that is good, and one of weight 1 without a value.
+fn with_policy(policy: &str, key_sli: bool) -> Gate {
+    let mut lost = objective("lost", &[&["<1"]], &[]);
+    lost.missing = Some(policy.to_owned());
+    lost.key_sli = key_sli;
+    let mut good = objective("good", &[&["<1"]], &[]);
+    good.weight = Some(4);
+    parse(&body(vec![good, lost])).unwrap()
+}
+
+#[rstest]
+#[case::as_v1("fail", "fail", 80.0, Outcome::Warning, "warning: 80 of 100; lost: 3 series")]
+#[case::by_design_warn(
+    "warn",
+    "warning",
+    90.0,
+    Outcome::Pass,
+    "pass: 90 of 100; lost: 3 series (warning)"
+)]
+#[case::by_design_ignore(
+    "ignore",
+    "info",
+    100.0,
+    Outcome::Pass,
+    "pass: 100 of 100; ignored without a value: lost"
+)]
+fn a_missing_value_follows_the_policy(
+    #[case] policy: &str,
+    #[case] status: &str,
+    #[case] score: f64,
+    #[case] result: Outcome,
+    #[case] message: &str,
+) {
+    let mut values = measured(&[("good", 0.0)]);
+    values.insert("lost".to_owned(), Measured::Missing("3 series".to_owned()));
+    let verdict = judge(&with_policy(policy, false), &values, &[]);
+    assert_eq!(verdict.indicators[1].status, status);
+    assert_eq!((verdict.score, verdict.result), (Some(score), result));
+    assert_eq!(verdict.message, message);
+    let as_key = judge(&with_policy(policy, true), &values, &[]);
+    assert_eq!(
+        as_key.result == Outcome::Fail,
+        policy == "fail",
+        "{}",
+        as_key.message
+    );
+}
+
+#[rstest]
+#[case("fail")]
+#[case("warn")]
+#[case("ignore")]
+#[case("inconclusive")]
+fn a_policy_means_nothing_where_there_is_a_value(#[case] policy: &str) {
+    let values = measured(&[("good", 0.0), ("lost", 5.0)]);
+    let verdict = judge(&with_policy(policy, false), &values, &[]);
+    assert_eq!((verdict.score, verdict.result), (Some(80.0), Outcome::Warning));
+}
+
+#[test]
+fn without_an_indispensable_value_there_is_no_verdict() {
+    let values = measured(&[("good", 0.0)]);
+    let open = super::judge(&with_policy("inconclusive", false), &values, &[]).unwrap_err();
+    let expected = ("lost".to_owned(), "no value received".to_owned());
+    assert_eq!(open, Unmeasured(vec![expected]));
+}
+
+#[test]
+fn a_gate_that_ignores_everything_has_verified_nothing() {
+    let mut lost = objective("lost", &[&["<1"]], &[]);
+    lost.missing = Some("ignore".to_owned());
+    let gate = parse(&body(vec![lost, objective("shown", &[], &[])])).unwrap();
+    let verdict = judge(&gate, &measured(&[("shown", 1.0)]), &[]);
+    assert_eq!(
+        (verdict.result, verdict.reason, verdict.score),
+        (Outcome::Warning, "Unverified", None)
+    );
+    assert!(
+        verdict.message.ends_with("; lost: no value received"),
+        "{}",
+        verdict.message
+    );
+    assert_eq!(verdict.indicators.len(), 2);
+}
+
 #[test]
 fn without_an_objective_nothing_was_verified() {
     let verdict = unverified();
@@ -329,122 +469,4 @@ fn without_an_objective_nothing_was_verified() {
         (verdict.result, verdict.reason, verdict.score),
         (Outcome::Warning, "Unverified", None)
     );
-}
-
-fn any_objective() -> impl Strategy<Value = (slo::Objective, Option<f64>)> {
-    let criterion = || prop::sample::select(vec!["<10", "<=+10%", ">=-5", "=5", ">1", "<=(-3)", "<20"]);
-    let sets = || prop::collection::vec(prop::collection::vec(criterion(), 1..3), 0..3);
-    (
-        sets(),
-        sets(),
-        any::<bool>(),
-        0..20i64,
-        prop::option::of(-50.0..50.0f64),
-    )
-        .prop_map(|(pass, warning, key_sli, weight, value)| {
-            let set = |criteria: Vec<&str>| slo::CriteriaSet {
-                criteria: criteria.into_iter().map(str::to_owned).collect(),
-            };
-            let objective = slo::Objective {
-                key_sli,
-                weight: Some(weight),
-                pass: Some(pass.into_iter().map(set).collect()),
-                warning: Some(warning.into_iter().map(set).collect()),
-                ..slo::Objective::default()
-            };
-            (objective, value)
-        })
-}
-
-type Case = (Vec<slo::Objective>, BTreeMap<String, Measured>, Vec<Past>);
-
-/// Objectives with names of their own, values for some, and a history.
-fn any_case() -> impl Strategy<Value = Case> {
-    let history = prop::collection::vec(prop::option::of(-50.0..50.0f64), 0..4);
-    (prop::collection::vec(any_objective(), 1..8), history).prop_map(|(drawn, history)| {
-        let mut values = BTreeMap::new();
-        let mut objectives = Vec::new();
-        for (i, (mut objective, value)) in drawn.into_iter().enumerate() {
-            objective.sli = format!("s{i}");
-            if let Some(value) = value {
-                values.insert(objective.sli.clone(), Measured::Value(value));
-            }
-            objectives.push(objective);
-        }
-        let past = |(n, value): (usize, Option<f64>)| Past {
-            name: format!("e{n}"),
-            result: Outcome::Pass,
-            values: value
-                .map(|v| (0..8).map(|i| (format!("s{i}"), v)).collect())
-                .unwrap_or_default(),
-        };
-        (
-            objectives,
-            values,
-            history.into_iter().enumerate().map(past).collect(),
-        )
-    })
-}
-
-fn judged((objectives, values, history): &Case) -> Verdict {
-    judge(&several("avg", body(objectives.clone())), values, history)
-}
-
-proptest! {
-    #[test]
-    fn the_score_is_a_percentage_and_agrees_with_the_result(case in any_case()) {
-        let verdict = judged(&case);
-        let score = verdict.score.unwrap();
-        prop_assert!((0.0..=100.0).contains(&score));
-        match verdict.result {
-            Outcome::Pass => prop_assert!(score >= 90.0),
-            Outcome::Warning => prop_assert!((75.0..90.0).contains(&score)),
-            Outcome::Fail => prop_assert!(score < 75.0 || verdict.reason == "KeyIndicatorFailed"),
-        }
-    }
-
-    #[test]
-    fn a_failed_key_indicator_always_fails(case in any_case()) {
-        let verdict = judged(&case);
-        if verdict.indicators.iter().any(|i| i.key_sli && i.status == "fail") {
-            prop_assert_eq!(verdict.result, Outcome::Fail);
-        }
-    }
-
-    #[test]
-    fn order_never_matters(case in any_case(), turn in 0..8usize) {
-        let mut turned = case.clone();
-        let by = turn % turned.0.len();
-        turned.0.rotate_left(by);
-        turned.0.reverse();
-        let (a, b) = (judged(&case), judged(&turned));
-        prop_assert_eq!((a.result, a.score, a.no_baseline), (b.result, b.score, b.no_baseline));
-    }
-
-    #[test]
-    fn more_weight_on_what_passed_never_lowers_the_score(case in any_case(), which in 0..8usize, more in 1..50i64) {
-        let before = judged(&case);
-        let passed: Vec<usize> =
-            (0..case.0.len()).filter(|i| before.indicators[*i].status == "pass").collect();
-        prop_assume!(!passed.is_empty());
-        let which = passed[which % passed.len()];
-        let mut heavier = case.clone();
-        let weight = heavier.0[which].weight.unwrap().max(1);
-        heavier.0[which].weight = Some(weight + more);
-        prop_assert!(judged(&heavier).score.unwrap() >= before.score.unwrap() - 1e-9);
-    }
-
-    #[test]
-    fn losing_a_value_never_raises_the_score(case in any_case(), which in 0..8usize) {
-        let mut poorer = case.clone();
-        poorer.1.remove(&format!("s{which}"));
-        let (before, after) = (judged(&case), judged(&poorer));
-        prop_assert!(after.score <= before.score);
-        prop_assert!(after.result <= before.result);
-    }
-
-    #[test]
-    fn the_same_facts_give_the_same_verdict(case in any_case()) {
-        prop_assert_eq!(judged(&case), judged(&case));
-    }
 }

@@ -35,6 +35,7 @@ pub(super) fn evaluation(objective: Option<SloBody>) -> Evaluation {
             stage: "production".to_owned(),
             service: "web".to_owned(),
             execution: None,
+            sequence: None,
             attempt: None,
             window: Some(window),
             timeframe: None,

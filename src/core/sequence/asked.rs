@@ -119,6 +119,7 @@ pub fn evaluation(
             name: execution.metadata.name.clone().unwrap_or_default(),
             uid: execution.metadata.uid.clone(),
         }),
+        sequence: Some(&spec.sequence),
         attempt: status.attempts.last().map(|a| a.number),
         window,
         gate: &gate,

@@ -84,19 +84,7 @@ impl Operator {
             refused: None,
             doing: None,
         });
-        if view.status.is_none() {
-            self.announce(s, r);
-        }
         self.decide(s, r)
-    }
-
-    /// A run has come: those of its sequence that wait for its place look again.
-    fn announce(&self, s: &mut State, r: usize) {
-        let (place, sequence) = (place_of(&s.runs[r]), s.runs[r].live.spec.sequence.clone());
-        for (i, other) in s.runs.iter_mut().enumerate() {
-            let same = place_of(other) == place && other.live.spec.sequence == sequence;
-            other.due |= i != r && same && !other.done() && other.waits();
-        }
     }
 
     /// The next step of a reconciliation that is under way.
@@ -298,6 +286,8 @@ pub fn release(s: &mut State, r: usize) {
     }
 }
 
+/// The first of those that wait for the place asks again. There are never more than two runs in a place here, so it is
+/// the other one.
 fn wake_waiting(s: &mut State, r: usize) {
     let place = place_of(&s.runs[r]);
     for (i, other) in s.runs.iter_mut().enumerate() {

@@ -1,179 +1,153 @@
-//! Gates by hand, and gates that must hold.
+//! Quality gates: a value that must be there, and `coxswain evaluate` in the cluster.
 
-use coxswain::api::{Evaluation, ServiceLevelObjective, Shipyard, evaluation::Invalidated};
+use std::collections::BTreeMap;
 
-use super::*;
+use coxswain::{
+    api::{Evaluation, common::Timestamp, evaluation::Window},
+    cli::evaluate::{
+        Report,
+        cluster::{self, Wanted},
+    },
+    core::place::Place,
+    facts::metrics::Sample,
+    testing::World,
+};
 
-fn evaluation(name: &str, more: &str) -> String {
-    format!(
-        "
-apiVersion: coxswain.dev/v1alpha1
-kind: Evaluation
-metadata: {{name: {name}}}
-spec: {{project: shop, stage: production, service: cart{more}}}
-"
-    )
+use super::{SHOP, Shop, hours, mins, secs, start, tried};
+
+fn strict() -> String {
+    SHOP.replace("key_sli: true", "key_sli: true, missing: inconclusive")
 }
 
-/// Waits for the verdict.
-async fn judged(world: &World, name: &str) -> Evaluation {
-    let done = |w: &World| {
-        let found = w.get::<Evaluation>(name);
-        found.and_then(|e| e.status).is_some_and(|s| s.done)
-    };
-    world
-        .wait_until(&format!("{name}'s verdict"), mins(20), done)
-        .await;
-    world.get(name).unwrap()
-}
-
-fn message(evaluation: &Evaluation) -> String {
-    evaluation.status.as_ref().unwrap().message.clone()
-}
-
+/// The query was answered, without a number: as little known as if nobody had answered.
 #[test]
-fn an_evaluation_by_hand_is_judged_by_what_is_in_force_and_says_what_that_was() {
+fn a_missing_value_that_must_be_there_never_escalates() {
     World::run(async |world: World| {
-        let shop = Shop::open(world, "scale").await;
-        let world = &shop.world;
-        world.apply(&evaluation("sick", ", timeframe: 10m"));
-        let sick = judged(world, "sick").await;
-        assert_eq!(message(&sick), "fail: 0 of 100; response_time 1.2 > 0.4 (key)");
-        let window = sick.spec.window.clone().unwrap();
-        assert_eq!(window.end.0, sick.creation_timestamp().unwrap().0);
-        assert_eq!(window.end.0.duration_since(window.start.0).as_mins(), 10);
-        assert_eq!(sick.spec.objective_name.as_deref(), Some("cart"));
-        assert_eq!(sick.spec.indicators.keys().collect::<Vec<_>>(), ["response_time"]);
-        // Edits come too late for it.
-        world.metrics.are(0.1);
-        let window = ", window: {start: '2026-01-01T00:00:00Z', end: '2026-01-01T00:02:00Z'}";
-        world.apply(&evaluation("fixed", window));
-        let fixed = judged(world, "fixed").await;
-        assert_eq!(message(&fixed), "pass: 100 of 100");
-        let (query, at) = world.metrics.asked().pop().unwrap();
-        assert_eq!(query, "avg(rt{service=\"cart\"}[120s])");
-        assert_eq!(at.to_string(), "2026-01-01T00:02:00Z");
-        world.apply(&evaluation("short", ""));
-        let short = judged(world, "short").await.spec.window.unwrap();
-        assert_eq!(
-            short.end.0.duration_since(short.start.0).as_mins(),
-            5,
-            "v1's default"
-        );
-    });
-}
-
-#[test]
-fn where_nothing_is_in_force_or_it_can_t_be_read_an_evaluation_by_hand_says_so() {
-    World::run(async |world: World| {
-        let shop = Shop::open(world, "scale").await;
-        let world = &shop.world;
-        world.edit::<ServiceLevelObjective>("cart", |slo| {
-            slo.spec.body.objectives[0].pass.as_mut().unwrap()[0].criteria = vec!["fast".to_owned()];
-        });
-        world.sleep(secs(2)).await;
-        world.apply(&evaluation("unreadable", ""));
-        let unreadable = judged(world, "unreadable").await;
-        let status = unreadable.status.clone().unwrap();
+        let shop = Shop::open_with(world, &strict(), "nothing").await;
+        let silent = |_: &str, _| Ok(Sample::Missing("the query gives no values".to_owned()));
+        shop.world.metrics.answer(silent);
+        shop.problem("slow-1");
+        let status = shop.ended("slow-1", hours(2)).await;
         assert_eq!(
             (status.phase.as_str(), status.reason.as_str()),
-            ("Inconclusive", "DefinitionInvalid")
+            ("Inconclusive", "ValueMissing")
         );
-        assert!(
-            status.message.contains("ServiceLevelObjective cart"),
-            "{}",
-            status.message
-        );
-        let elsewhere = evaluation("elsewhere", "").replace("project: shop", "project: other");
-        world.apply(&elsewhere);
-        let elsewhere = judged(world, "elsewhere").await.status.unwrap();
-        assert_eq!(
-            (elsewhere.result.as_deref(), elsewhere.reason.as_str()),
-            (Some("warning"), "Unverified")
-        );
+        assert_eq!(tried(&status), ["restart"], "no second action");
+        let evaluations = shop.world.list::<Evaluation>();
+        assert!(evaluations.len() > 1, "it was evaluated again");
+        for evaluation in evaluations {
+            assert_eq!(evaluation.spec.sequence.as_deref(), Some("remediation"));
+        }
     });
 }
 
 #[test]
-fn what_is_invalidated_is_no_baseline() {
+fn a_missing_value_that_comes_later_is_a_verdict() {
     World::run(async |world: World| {
-        let relative = SHOP.replace("\"<=0.4\"", "\"<=+10%\"");
-        let shop = Shop::open_with(world, &relative, "scale").await;
-        let world = &shop.world;
-        world.metrics.are(0.1);
-        world.apply(&evaluation("good", ""));
-        judged(world, "good").await;
-        world.sleep(mins(1)).await;
-        world.metrics.are(9.0);
-        world.apply(&evaluation("outage", ""));
-        let outage = judged(world, "outage").await.status.unwrap();
-        assert_eq!(
-            (outage.result.as_deref(), outage.compared_with),
-            (Some("fail"), vec!["good".to_owned()])
-        );
-        world.edit::<Evaluation>("outage", |e| {
-            e.spec.invalidated = Some(Invalidated {
-                reason: "the network was down".to_owned(),
-                by: "ann".to_owned(),
-            });
+        let shop = Shop::open_with(world, &strict(), "nothing").await;
+        let mut asked = 0;
+        shop.world.metrics.answer(move |_, _| {
+            asked += 1;
+            Ok(if asked < 3 {
+                Sample::Missing("the query gives no values".to_owned())
+            } else {
+                Sample::Value(0.1)
+            })
         });
-        world.sleep(mins(1)).await;
-        world.metrics.are(0.105);
-        world.apply(&evaluation("after", ""));
-        let after = judged(world, "after").await.status.unwrap();
-        assert_eq!(
-            (after.result.as_deref(), after.compared_with),
-            (Some("pass"), vec!["good".to_owned()])
-        );
+        shop.problem("slow-1");
+        let status = shop.ended("slow-1", hours(1)).await;
+        assert_eq!(status.phase, "Succeeded");
+        assert_eq!(tried(&status), ["restart"]);
     });
 }
 
-fn must_hold(world: &World) {
-    world.edit::<Shipyard>("shop", |shipyard| {
-        let tasks = &mut shipyard.spec.stages[0].sequences[0].tasks;
-        let gate = tasks.iter_mut().find(|t| t.name == "evaluation").unwrap();
-        let properties = gate.properties.get_or_insert_default();
-        properties.insert("timeframe".to_owned(), "1m".into());
-        properties.insert("mustHoldFor".to_owned(), "5m".into());
+fn wanted(world: &World, service: &str) -> Wanted {
+    let at = |seconds: i64| Timestamp(world.now() + jiff::SignedDuration::from_secs(seconds));
+    Wanted {
+        place: Place::new("shop", "production", service).unwrap(),
+        window: Window {
+            start: at(-300),
+            end: at(0),
+        },
+        labels: BTreeMap::from([("build".to_owned(), "42".to_owned())]),
+    }
+}
+
+async fn evaluated(world: &World, service: &str) -> Evaluation {
+    let wanted = wanted(world, service);
+    let created = cluster::create(&world.client, "demo", &wanted, world.now())
+        .await
+        .unwrap();
+    tokio::time::timeout(mins(5), cluster::ended(&world.client, &created))
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+#[test]
+fn an_evaluation_by_hand_takes_the_objectives_that_apply() {
+    World::run(async |world: World| {
+        world.apply(SHOP);
+        world.metrics.are(0.5);
+        let _operator = start(&world, "operator");
+        world.sleep(secs(5)).await;
+        let ended = evaluated(&world, "cart").await;
+        assert_eq!(ended.spec.objective_name.as_deref(), Some("cart"));
+        assert_eq!(ended.spec.indicators["response_time"].provider, "prometheus");
+        assert_eq!((ended.spec.sequence, ended.spec.execution), (None, None));
+        let status = ended.status.clone().unwrap();
+        assert_eq!(status.message, "fail: 0 of 100; response_time 0.5 > 0.4 (key)");
+        let document: serde_json::Value = serde_json::from_str(
+            &Report::new(&evaluated(&world, "cart").await, status)
+                .json()
+                .unwrap(),
+        )
+        .unwrap();
+        assert_eq!(document["indicators"][0]["passTargets"][0]["violated"], true);
+        assert_eq!(world.metrics.asked()[0].0, "avg(rt{service=\"cart\"}[300s])");
     });
 }
 
 #[test]
-fn a_service_that_is_healthy_for_a_moment_only_is_not_healed() {
+fn an_evaluation_by_hand_without_objectives_is_unverified() {
     World::run(async |world: World| {
-        let shop = Shop::open(world, "restart").await;
-        let world = &shop.world;
-        must_hold(world);
-        world.sleep(secs(2)).await;
-        shop.problem("flaps");
-        let holds = |s: &SequenceExecutionStatus| s.message.contains("must hold until");
-        let first = shop
-            .until("flaps", "the first good verdict", mins(20), holds)
-            .await;
-        let asked = find_task(&first, "evaluation")
-            .unwrap()
-            .evaluation
-            .clone()
-            .unwrap();
-        let (since, until) = (asked.good_since.unwrap().0, asked.hold_until.unwrap().0);
-        assert_eq!(until.duration_since(since).as_mins(), 5);
-        let attempt = first.attempt;
-        // It is sick again, and the next action is tried.
-        world.metrics.are(1.2);
-        heals(world, "scale");
-        let next = |s: &SequenceExecutionStatus| s.attempt > attempt;
-        let second = shop.until("flaps", "the next attempt", mins(20), next).await;
-        let gate = second.attempts[second.attempts.len() - 2].tasks.last().unwrap();
-        assert_eq!(gate.result.as_deref(), Some("fail"));
-        let end = shop.ended("flaps", hours(1)).await;
-        assert_eq!(end.phase, "Succeeded");
-        let gate = find_task(&end, "evaluation").unwrap();
-        let asked = gate.evaluation.clone().unwrap();
-        assert_eq!(asked.try_, 6, "each minute, from the first good one on");
-        assert!(
-            gate.message.contains("5m after it was good for the first time"),
-            "{}",
-            gate.message
+        let _operator = start(&world, "operator");
+        world.sleep(secs(5)).await;
+        let status = evaluated(&world, "cart").await.status.unwrap();
+        assert_eq!(
+            (status.reason.as_str(), status.result.as_deref()),
+            ("Unverified", Some("warning"))
         );
+    });
+}
+
+#[test]
+fn an_objective_with_a_mistake_is_told_before_anything_is_created() {
+    World::run(async |world: World| {
+        world.apply(&SHOP.replace("<=0.4", "<=0.4s"));
+        let refused = cluster::create(&world.client, "demo", &wanted(&world, "cart"), world.now()).await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(
+            refused.contains("ServiceLevelObjective cart is not valid: spec.objectives[0].pass[0]"),
+            "{refused}"
+        );
+        assert!(world.list::<Evaluation>().is_empty());
+    });
+}
+
+#[test]
+fn one_that_is_deleted_has_no_verdict() {
+    World::run(async |world: World| {
+        world.apply(SHOP);
+        let created = cluster::create(&world.client, "demo", &wanted(&world, "cart"), world.now())
+            .await
+            .unwrap();
+        let name = created.metadata.name.clone().unwrap();
+        let api = kube::Api::<Evaluation>::namespaced(world.client.clone(), "demo");
+        api.delete(&name, &kube::api::DeleteParams::default())
+            .await
+            .unwrap();
+        let gone = cluster::ended(&world.client, &created).await.unwrap_err();
+        assert!(gone.to_string().contains("was deleted"), "{gone}");
     });
 }

@@ -4,6 +4,7 @@ mod brakes;
 mod by_hand;
 mod by_job;
 mod delivery;
+mod evaluations;
 mod flow;
 mod gate;
 mod healing;
