@@ -222,7 +222,7 @@ fn junit_has_a_test_case_for_each_objective() {
 )]
 fn junit_is_never_green_without_a_pass(#[case] slo: &str, #[case] values: &str, #[case] has: &str) {
     let at = directory(
-        &format!("green-{}", slo.len()),
+        &format!("green-{}-{}", slo.len(), values.len()),
         &[("slo.yaml", slo), ("v.json", values)],
     );
     let out = coxswain(&format!(
