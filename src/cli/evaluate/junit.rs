@@ -65,12 +65,11 @@ impl Cases {
                 sentence(&row.warning)
             ),
         };
-        let note = if row.note.is_empty() {
-            String::new()
+        let said = if row.note.is_empty() {
+            format!("{} is {}; {wanted}", row.sli, row.value)
         } else {
-            format!(": {}", row.note)
+            format!("{} has no value: {}; {wanted}", row.sli, row.note)
         };
-        let said = format!("{} is {}{note}; {wanted}", row.sli, row.value);
         match row.status.as_str() {
             "fail" => self.failure(&row.name, &said, &row.score),
             "warning" if self.failed_as_a_whole => {

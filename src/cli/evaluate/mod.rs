@@ -49,7 +49,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "slo")]
     history: Option<PathBuf>,
     #[command(flatten)]
-    window: window::Args,
+    window: window::Span,
     /// The project: $PROJECT in queries.
     #[arg(long)]
     project: Option<String>,

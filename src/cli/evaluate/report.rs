@@ -75,7 +75,7 @@ impl Report {
                 || vec![targets.len()],
                 |s| s.iter().map(|set| set.criteria.len()).collect(),
             );
-            either(&lengths, targets)
+            either(&lengths, targets, indicator.compared_value.is_some())
         };
         let counts = indicator.status != "info";
         Row {
@@ -126,22 +126,27 @@ pub(super) struct Shown {
 }
 
 /// The targets of a status, which lie in a row there, by the sets that they were written in.
-fn either(lengths: &[usize], targets: &[Target]) -> Vec<Vec<Shown>> {
+fn either(lengths: &[usize], targets: &[Target], compared: bool) -> Vec<Vec<Shown>> {
     let mut rest = targets.iter();
     lengths
         .iter()
-        .map(|length| rest.by_ref().take(*length).map(shown).collect::<Vec<_>>())
+        .map(|length| {
+            rest.by_ref()
+                .take(*length)
+                .map(|target| shown(target, compared))
+                .collect::<Vec<_>>()
+        })
         .filter(|set| !set.is_empty())
         .collect()
 }
 
-fn shown(target: &Target) -> Shown {
+fn shown(target: &Target, compared: bool) -> Shown {
     let written = target.criteria.replace(' ', "");
     let relative = written.contains(['+', '-', '%']) && !written.contains('(');
-    let text = if relative {
-        format!("{written} ({})", number(target.target_value))
-    } else {
-        written
+    let text = match (relative, compared) {
+        (true, true) => format!("{written} ({})", number(target.target_value)),
+        (true, false) => format!("{written} (no baseline)"),
+        (false, _) => written,
     };
     Shown {
         text,

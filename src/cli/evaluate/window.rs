@@ -11,7 +11,7 @@ use crate::{
 
 /// A span of time: its end is now, where nothing else is said.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub(super) struct Args {
+pub(super) struct Span {
     /// The start of what is evaluated, such as 2026-01-31T15:04:05Z.
     #[arg(long, value_name = "TIME")]
     pub start: Option<String>,
@@ -23,7 +23,7 @@ pub(super) struct Args {
     pub timeframe: Option<String>,
 }
 
-impl Args {
+impl Span {
     /// Reads it by the rules of an evaluation task.
     pub(super) fn read(&self, now: Timestamp) -> anyhow::Result<Window> {
         let given = |value: &Option<String>| value.as_deref().map(str::trim).unwrap_or_default().to_owned();
@@ -84,7 +84,7 @@ mod tests {
 
     fn read(start: &str, end: &str, timeframe: &str) -> Result<(String, String), String> {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let args = Args {
+        let args = Span {
             start: some(start),
             end: some(end),
             timeframe: some(timeframe),
