@@ -29,14 +29,14 @@ use super::{
 use crate::{
     api::{Duration as ApiDuration, Evaluation, MetricsProvider},
     core::evaluation::{
-        self, Asking, Finding, Gate, Measured, Query, Trouble,
+        self, Asking, Chosen, Finding, Gate, Measured, Query, Trouble,
         decide::{choose_provider, grace, note},
     },
-    core::note::Note,
+    core::{definitions::verdict::Definition, labels::DEFAULT_PROVIDER, note::Note},
     facts::{
         self, READ_TIMEOUT, WATCH_TIMEOUT,
         guarded::Guarded,
-        metrics::{MetricsSource, QueryError, Sample},
+        metrics::{Answer, MetricsSource, QueryError, Question, Sample},
         stores::Cache,
     },
 };
@@ -62,6 +62,8 @@ struct Progress {
     tries: u32,
     /// What was answered: the window is fixed, so it would be answered the same again.
     values: BTreeMap<String, Measured>,
+    /// What was remarked about it.
+    warnings: BTreeMap<String, Vec<String>>,
 }
 
 /// Why some of the queries have no answer.
@@ -73,16 +75,18 @@ enum Unanswered {
 }
 
 /// One query on its way.
-struct Question {
+struct Open {
     indicator: String,
     provider: Arc<MetricsProvider>,
-    query: String,
+    question: Question,
 }
 
 struct Evaluations {
     context: Arc<Context>,
     metrics: Arc<dyn MetricsSource>,
     providers: Cache<MetricsProvider>,
+    /// Where the installation's default provider is.
+    own_namespace: String,
     pool: Semaphore,
     backoff: Backoff,
     progress: Mutex<HashMap<String, Progress>>,
@@ -107,11 +111,11 @@ pub fn watch(
     (store, stream)
 }
 
-/// Runs until `shutdown` is cancelled, or the watch ends.
+/// Runs until `shutdown` is cancelled, or the watch ends. `own_namespace` is where a default provider may be.
 pub async fn run(
     context: Arc<Context>,
     metrics: Arc<dyn MetricsSource>,
-    providers: Cache<MetricsProvider>,
+    (providers, own_namespace): (Cache<MetricsProvider>, String),
     (store, stream): (
         Store<Guarded<Evaluation>>,
         impl Stream<Item = Result<Guarded<Evaluation>, watcher::Error>> + Send + 'static,
@@ -122,6 +126,7 @@ pub async fn run(
         context,
         metrics,
         providers,
+        own_namespace,
         pool: Semaphore::new(POOL),
         backoff: Backoff::default(),
         progress: Mutex::default(),
@@ -180,6 +185,7 @@ impl Evaluations {
                     None => Finding::Measured {
                         gate,
                         values: progress.values,
+                        warnings: progress.warnings,
                     },
                     Some(Unanswered::ForGood(trouble)) => Finding::Trouble(trouble),
                     Some(Unanswered::ForNow(indicator, why)) => {
@@ -211,6 +217,67 @@ impl Evaluations {
         self.end(evaluation, uid, progress.since, &finding).await
     }
 
+    /// The providers that a query may go to, by name: those of a namespace, and those that are marked as the default.
+    fn providers_for(&self, namespace: &str) -> [BTreeMap<String, Arc<MetricsProvider>>; 2] {
+        let of = |namespace: &str| {
+            self.providers
+                .of(namespace)
+                .into_iter()
+                .map(|p| (p.name_any(), p))
+        };
+        let marked = |p: &MetricsProvider| p.annotations().get(DEFAULT_PROVIDER).is_some_and(|v| v == "true");
+        [
+            of(namespace).collect(),
+            of(&self.own_namespace).filter(|(_, p)| marked(p)).collect(),
+        ]
+    }
+
+    /// The questions that are open. An error: why one of them can't be asked.
+    fn open(
+        &self,
+        evaluation: &Evaluation,
+        queries: &BTreeMap<String, Query>,
+        answered: &BTreeMap<String, Measured>,
+    ) -> Result<Vec<Open>, Trouble> {
+        let providers = self.providers_for(&evaluation.namespace().unwrap_or_default());
+        let names = |of: &BTreeMap<String, _>| of.keys().cloned().collect::<BTreeSet<String>>();
+        let (own, defaults) = (names(&providers[0]), names(&providers[1]));
+        let window = &evaluation.spec.window;
+        let mut open = Vec::new();
+        for (indicator, query) in queries.iter().filter(|(name, _)| !answered.contains_key(*name)) {
+            let chosen = choose_provider(&query.provider, &own, &defaults).map_err(|why| {
+                Trouble::ProviderMissing {
+                    indicator: indicator.clone(),
+                    why,
+                }
+            })?;
+            let found = match chosen {
+                Chosen::Own(name) => providers[0].get(name),
+                Chosen::Default(name) => providers[1].get(name),
+            };
+            let Some(provider) = found else { continue };
+            if let Some(mistake) = provider.mistakes().first() {
+                return Err(Trouble::ProviderInvalid {
+                    indicator: indicator.clone(),
+                    provider: provider.name_any(),
+                    why: mistake.to_string(),
+                });
+            }
+            open.push(Open {
+                indicator: indicator.clone(),
+                provider: provider.clone(),
+                question: Question {
+                    query: query.query.clone(),
+                    start: window.start.0,
+                    end: window.end.0,
+                    reduce: query.reduce,
+                    range: query.range,
+                },
+            });
+        }
+        Ok(open)
+    }
+
     /// Asks what has not been answered yet. Some: why not everything is.
     async fn measure(
         &self,
@@ -218,47 +285,31 @@ impl Evaluations {
         queries: &BTreeMap<String, Query>,
         progress: &mut Progress,
     ) -> Option<Unanswered> {
-        let namespace = evaluation.namespace().unwrap_or_default();
-        let existing: BTreeMap<String, Arc<MetricsProvider>> = self
-            .providers
-            .of(&namespace)
-            .into_iter()
-            .map(|p| (p.name_any(), p))
-            .collect();
-        let names: BTreeSet<String> = existing.keys().cloned().collect();
-        let mut open = Vec::new();
-        for (indicator, query) in queries {
-            if progress.values.contains_key(indicator) {
-                continue;
-            }
-            match choose_provider(&query.provider, &names) {
-                Ok(name) => open.extend(existing.get(name).map(|provider| Question {
-                    indicator: indicator.clone(),
-                    provider: provider.clone(),
-                    query: query.query.clone(),
-                })),
-                Err(why) => {
-                    let indicator = indicator.clone();
-                    return Some(Unanswered::ForGood(Trouble::ProviderMissing { indicator, why }));
-                }
-            }
-        }
-        let at = evaluation.spec.window.end.0;
+        let open = match self.open(evaluation, queries, &progress.values) {
+            Ok(open) => open,
+            Err(trouble) => return Some(Unanswered::ForGood(trouble)),
+        };
         let count = open.len();
         let mut answers = stream::iter(open)
-            .map(|question| self.answer(question, at))
+            .map(|open| self.answer(open))
             .buffer_unordered(PER_EVALUATION);
         let round = async {
             while let Some((indicator, answer)) = answers.next().await {
-                let measured = match answer {
-                    Ok(Sample::Value(value)) => Measured::Value(value),
-                    Ok(Sample::Missing(why)) => Measured::Missing(why),
+                let Answer { sample, warnings } = match answer {
+                    Ok(answer) => answer,
                     Err(QueryError::BadQuery(why)) => {
                         return Some(Unanswered::ForGood(Trouble::InvalidQuery { indicator, why }));
                     }
                     // The others would most likely fare the same: they are not waited for.
                     Err(QueryError::Unavailable(why)) => return Some(Unanswered::ForNow(indicator, why)),
                 };
+                let measured = match sample {
+                    Sample::Value(value) => Measured::Value(value),
+                    Sample::Missing(why) => Measured::Missing(why),
+                };
+                if !warnings.is_empty() {
+                    progress.warnings.insert(indicator.clone(), warnings);
+                }
                 progress.values.insert(indicator, measured);
             }
             None
@@ -271,11 +322,11 @@ impl Evaluations {
         unanswered
     }
 
-    async fn answer(&self, question: Question, at: Timestamp) -> (String, Result<Sample, QueryError>) {
+    async fn answer(&self, open: Open) -> (String, Result<Answer, QueryError>) {
         // The pool is never closed; if it were, nothing would be lost but the bound.
         let _slot = self.pool.acquire().await;
-        let answer = self.metrics.query(&question.provider, &question.query, at).await;
-        (question.indicator, answer)
+        let answer = self.metrics.query(&open.provider, &open.question).await;
+        (open.indicator, answer)
     }
 
     /// Writes the verdict, tells it, and lets go of the oldest ones.
@@ -376,6 +427,7 @@ impl Evaluations {
             since: now,
             tries: 0,
             values: BTreeMap::new(),
+            warnings: BTreeMap::new(),
         };
         progress.get(uid).cloned().unwrap_or_else(fresh)
     }

@@ -13,6 +13,9 @@ use crate::{
 
 type Answer = Result<Sample, QueryError>;
 
+/// The operator's own namespace.
+const OPERATORS: &str = "coxswain-system";
+
 /// A metrics server that answers as the test says: given the query and how many came before.
 struct Scripted<F> {
     answer: F,
@@ -20,13 +23,17 @@ struct Scripted<F> {
 }
 
 impl<F: Fn(&str, usize) -> Answer + Send + Sync> MetricsSource for Scripted<F> {
-    fn query<'a>(&'a self, _: &'a MetricsProvider, query: &'a str, at: Timestamp) -> BoxFuture<'a, Answer> {
+    fn query<'a>(
+        &'a self,
+        _: &'a MetricsProvider,
+        question: &'a Question,
+    ) -> BoxFuture<'a, Result<super::Answer, QueryError>> {
         let before = {
             let mut asked = self.asked.lock().unwrap();
-            asked.push((query.to_owned(), at));
+            asked.push((question.query.clone(), question.end));
             asked.len() - 1
         };
-        async move { (self.answer)(query, before) }.boxed()
+        async move { (self.answer)(&question.query, before).map(super::Answer::from) }.boxed()
     }
 }
 
@@ -46,7 +53,7 @@ fn operate(
         let context = Context::new(seat.client, seat.clock);
         tokio::select! {
             () = watches => {}
-            () = run(context.clone(), metrics, definitions.providers.clone(), watch(&context.client), seat.shutdown) => {}
+            () = run(context.clone(), metrics, (definitions.providers.clone(), OPERATORS.to_owned()), watch(&context.client), seat.shutdown) => {}
         }
     });
     (operator, asked)

@@ -23,7 +23,8 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 /// How the operator is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The namespace that the operator runs in: where the ConfigMap `coxswain-hold` is looked for.
+    /// The namespace that the operator runs in: where the ConfigMap `coxswain-hold` and the default MetricsProvider are
+    /// looked for.
     pub own_namespace: String,
     /// Set to true when every cache was filled.
     pub ready: watch::Sender<bool>,
@@ -110,7 +111,7 @@ pub async fn run(
     };
     let executions = execution::run(context.clone(), inputs, told());
     spawn(&mut deciders, "the executions' controller", executions);
-    let providers = definitions.providers.clone();
+    let providers = (definitions.providers.clone(), options.own_namespace.clone());
     let watched = (unanswered, evaluation_stream);
     let evaluations = evaluation::run(context.clone(), metrics, providers, watched, shutdown.clone());
     spawn(&mut deciders, "the evaluations' controller", evaluations);

@@ -7,9 +7,11 @@
 pub mod create;
 pub mod criteria;
 pub mod decide;
+pub mod indicator;
 mod message;
 pub mod objective;
 pub mod query;
+pub mod reduce;
 pub mod retention;
 pub mod score;
 #[cfg(test)]
@@ -17,7 +19,7 @@ mod testing;
 pub mod window;
 
 pub use create::{Request, labels_of, new_evaluation};
-pub use decide::{Asking, Finding, Query, Reading, Trouble, ask, ask_again, decide, read};
+pub use decide::{Asking, Chosen, Finding, Query, Reading, Trouble, ask, ask_again, decide, read};
 pub use objective::{Gate, parse};
 pub use retention::{history, surplus};
 pub use score::{Measured, Outcome, Past, Verdict, judge, unverified};
