@@ -26,6 +26,7 @@ use super::{
     category = "coxswain",
     derive = "PartialEq",
     selectable = ".status.done",
+    validation = Rule::new("!has(self.status) || !has(self.status.done) || !self.status.done || (has(self.spec.window) == has(oldSelf.spec.window) && has(self.spec.objective) == has(oldSelf.spec.objective) && has(self.spec.indicators) == has(oldSelf.spec.indicators))").message("this Evaluation has its verdict; only spec.invalidated can be added"),
     doc = "One verdict of a quality gate, with every indicator.",
     printcolumn(name = "Project", type_ = "string", json_path = ".spec.project"),
     printcolumn(name = "Stage", type_ = "string", json_path = ".spec.stage"),
@@ -37,7 +38,11 @@ use super::{
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable: create another Evaluation"))]
+#[x_kube(
+    validation = Rule::new("self.project == oldSelf.project && self.stage == oldSelf.stage && self.service == oldSelf.service && has(self.execution) == has(oldSelf.execution) && (!has(self.execution) || self.execution == oldSelf.execution) && has(self.attempt) == has(oldSelf.attempt) && (!has(self.attempt) || self.attempt == oldSelf.attempt) && has(self.timeframe) == has(oldSelf.timeframe) && (!has(self.timeframe) || self.timeframe == oldSelf.timeframe) && has(self.labels) == has(oldSelf.labels) && (!has(self.labels) || self.labels == oldSelf.labels) && has(self.deployment) == has(oldSelf.deployment) && (!has(self.deployment) || self.deployment == oldSelf.deployment) && has(self.grace) == has(oldSelf.grace) && (!has(self.grace) || self.grace == oldSelf.grace) && (!has(oldSelf.window) || (has(self.window) && self.window == oldSelf.window)) && (!has(oldSelf.objectiveName) || (has(self.objectiveName) && self.objectiveName == oldSelf.objectiveName)) && (!has(oldSelf.objective) || (has(self.objective) && self.objective == oldSelf.objective)) && (!has(oldSelf.indicators) || size(oldSelf.indicators) == 0 || (has(self.indicators) && self.indicators == oldSelf.indicators))").message("spec is immutable but for spec.invalidated: create another Evaluation"),
+    validation = Rule::new("(!has(oldSelf.invalidated) || (has(self.invalidated) && self.invalidated == oldSelf.invalidated))").message("spec.invalidated: what was taken out of comparisons stays out"),
+    validation = Rule::new("!has(self.window) || !has(self.timeframe)").message("spec.window says it all: leave spec.timeframe out")
+)]
 pub struct EvaluationSpec {
     /// The project.
     #[schemars(
@@ -64,13 +69,18 @@ pub struct EvaluationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub attempt: Option<i32>,
-    /// What is measured: from `start` to `end`.
-    pub window: Window,
+    /// What is measured: from `start` to `end`. Where it is left out the operator fixes it, by `timeframe`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    /// Instead of a window: this long, up to the object's creation. Default 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeframe: Option<Duration>,
     /// The name of the ServiceLevelObjective that `objective` was copied from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub objective_name: Option<String>,
-    /// What is asked for. Without one the result is `warning`, reason `Unverified`.
+    /// What is asked for. Without one, and without a run that asked, the operator copies what is in force for the place;
+    /// where nothing is, the result is `warning`, reason `Unverified`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<SloBody>,
     /// The queries, by indicator.
@@ -88,6 +98,21 @@ pub struct EvaluationSpec {
     /// How long a provider that can't be asked is asked again for the same window. Default 60s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace: Option<Duration>,
+    /// Why nothing is to be compared with this verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalidated: Option<Invalidated>,
+}
+
+/// Why a verdict is no baseline for later ones.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Invalidated {
+    /// Why.
+    #[schemars(length(min = 1, max = 1024))]
+    pub reason: String,
+    /// Who says so: the user's own name. The admission policies let nobody write another's.
+    #[schemars(length(min = 1, max = 253))]
+    pub by: String,
 }
 
 /// A span of time.

@@ -638,4 +638,10 @@ pub struct EvaluationTask {
     /// Since when nothing could be measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inconclusive_since: Option<Timestamp>,
+    /// Since when the gate has been good, where it must hold (`mustHoldFor`): the end of the first good window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good_since: Option<Timestamp>,
+    /// Until when it must stay good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_until: Option<Timestamp>,
 }

@@ -118,9 +118,9 @@ fn operator() -> Vec<Rule<'static>> {
         ),
         rule(
             GROUP,
-            &["taskresults"],
+            &["taskresults", "evaluations"],
             &["update"],
-            "a TaskResult is given its run as its owner",
+            "a TaskResult is given its run as its owner; of an Evaluation made by hand it is fixed what is measured",
         ),
         rule(
             GROUP,

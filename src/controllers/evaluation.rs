@@ -1,7 +1,7 @@
 //! Evaluations: asks what each one's spec says, and writes the verdict, once.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -24,20 +24,21 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Context,
+    questions::{Open, Providers},
     supervise::{Backoff, Error},
 };
 use crate::{
-    api::{Duration as ApiDuration, Evaluation, MetricsProvider},
+    api::{Duration as ApiDuration, Evaluation, MetricsProvider, execution::PinnedGate},
     core::evaluation::{
-        self, Asking, Chosen, Finding, Gate, Measured, Query, Trouble,
-        decide::{choose_provider, grace, note},
+        self, Asking, Finding, Gate, Measured, Query, Trouble,
+        decide::{grace, note},
     },
-    core::{definitions::verdict::Definition, labels::DEFAULT_PROVIDER, note::Note},
+    core::{definitions::pinned, note::Note, place::Place},
     facts::{
         self, READ_TIMEOUT, WATCH_TIMEOUT,
         guarded::Guarded,
-        metrics::{Answer, MetricsSource, QueryError, Question, Sample},
-        stores::Cache,
+        metrics::{Answer, MetricsSource, QueryError, Sample},
+        stores::{Cache, Definitions},
     },
 };
 
@@ -74,17 +75,11 @@ enum Unanswered {
     ForNow(String, String),
 }
 
-/// One query on its way.
-struct Open {
-    indicator: String,
-    provider: Arc<MetricsProvider>,
-    question: Question,
-}
-
 struct Evaluations {
     context: Arc<Context>,
     metrics: Arc<dyn MetricsSource>,
     providers: Cache<MetricsProvider>,
+    definitions: Definitions,
     /// Where the installation's default provider is.
     own_namespace: String,
     pool: Semaphore,
@@ -115,7 +110,7 @@ pub fn watch(
 pub async fn run(
     context: Arc<Context>,
     metrics: Arc<dyn MetricsSource>,
-    (providers, own_namespace): (Cache<MetricsProvider>, String),
+    (definitions, own_namespace): (Definitions, String),
     (store, stream): (
         Store<Guarded<Evaluation>>,
         impl Stream<Item = Result<Guarded<Evaluation>, watcher::Error>> + Send + 'static,
@@ -125,7 +120,8 @@ pub async fn run(
     let me = Arc::new(Evaluations {
         context,
         metrics,
-        providers,
+        providers: definitions.providers.clone(),
+        definitions,
         own_namespace,
         pool: Semaphore::new(POOL),
         backoff: Backoff::default(),
@@ -162,7 +158,10 @@ impl Evaluations {
             return Ok(Action::await_change());
         }
         let now = self.context.clock.now();
-        let end = evaluation.spec.window.end.0;
+        if !evaluation::is_complete(evaluation) {
+            return self.complete(evaluation, uid, now).await;
+        }
+        let end = window_end(evaluation, now);
         if now < end {
             return Ok(Action::requeue(end.duration_since(now).unsigned_abs()));
         }
@@ -217,65 +216,35 @@ impl Evaluations {
         self.end(evaluation, uid, progress.since, &finding).await
     }
 
-    /// The providers that a query may go to, by name: those of a namespace, and those that are marked as the default.
-    fn providers_for(&self, namespace: &str) -> [BTreeMap<String, Arc<MetricsProvider>>; 2] {
-        let of = |namespace: &str| {
-            self.providers
-                .of(namespace)
-                .into_iter()
-                .map(|p| (p.name_any(), p))
-        };
-        let marked = |p: &MetricsProvider| p.annotations().get(DEFAULT_PROVIDER).is_some_and(|v| v == "true");
-        [
-            of(namespace).collect(),
-            of(&self.own_namespace).filter(|(_, p)| marked(p)).collect(),
-        ]
-    }
-
-    /// The questions that are open. An error: why one of them can't be asked.
-    fn open(
-        &self,
-        evaluation: &Evaluation,
-        queries: &BTreeMap<String, Query>,
-        answered: &BTreeMap<String, Measured>,
-    ) -> Result<Vec<Open>, Trouble> {
-        let providers = self.providers_for(&evaluation.namespace().unwrap_or_default());
-        let names = |of: &BTreeMap<String, _>| of.keys().cloned().collect::<BTreeSet<String>>();
-        let (own, defaults) = (names(&providers[0]), names(&providers[1]));
-        let window = &evaluation.spec.window;
-        let mut open = Vec::new();
-        for (indicator, query) in queries.iter().filter(|(name, _)| !answered.contains_key(*name)) {
-            let chosen = choose_provider(&query.provider, &own, &defaults).map_err(|why| {
-                Trouble::ProviderMissing {
-                    indicator: indicator.clone(),
-                    why,
+    /// One that was created by hand: fixes what is measured. It comes back when that is written.
+    async fn complete(&self, evaluation: &Evaluation, uid: &str, now: Timestamp) -> Result<Action, Error> {
+        let spec = &evaluation.spec;
+        let gate = match Place::new(&spec.project, &spec.stage, &spec.service) {
+            Ok(place) => {
+                if self.definitions.wait_until_ready().await.is_err() {
+                    return Ok(Action::await_change());
                 }
-            })?;
-            let found = match chosen {
-                Chosen::Own(name) => providers[0].get(name),
-                Chosen::Default(name) => providers[1].get(name),
-            };
-            let Some(provider) = found else { continue };
-            if let Some(mistake) = provider.mistakes().first() {
-                return Err(Trouble::ProviderInvalid {
-                    indicator: indicator.clone(),
-                    provider: provider.name_any(),
-                    why: mistake.to_string(),
-                });
+                let namespace = evaluation.namespace().unwrap_or_default();
+                pinned::gate(&self.definitions.of(&namespace), &place, &mut vec![])
             }
-            open.push(Open {
-                indicator: indicator.clone(),
-                provider: provider.clone(),
-                question: Question {
-                    query: query.query.clone(),
-                    start: window.start.0,
-                    end: window.end.0,
-                    reduce: query.reduce,
-                    range: query.range,
-                },
-            });
+            // The schema refuses such names.
+            Err(error) => PinnedGate {
+                error: error.to_string(),
+                ..PinnedGate::default()
+            },
+        };
+        let own = spec.objective.is_some() || spec.execution.is_some();
+        if !own && !gate.error.is_empty() {
+            let finding = Finding::Trouble(Trouble::DefinitionInvalid(gate.error));
+            return self.end(evaluation, uid, now, &finding).await;
         }
-        Ok(open)
+        let complete = evaluation::complete(evaluation, &gate);
+        match self.context.effects.write_metadata(&complete).await {
+            Ok(_) => Ok(Action::await_change()),
+            Err(error) if error.is_conflict() => Ok(Action::requeue(Duration::from_secs(1))),
+            Err(error) if error.is_not_found() => Ok(Action::await_change()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Asks what has not been answered yet. Some: why not everything is.
@@ -285,7 +254,17 @@ impl Evaluations {
         queries: &BTreeMap<String, Query>,
         progress: &mut Progress,
     ) -> Option<Unanswered> {
-        let open = match self.open(evaluation, queries, &progress.values) {
+        let now = self.context.clock.now();
+        let times = evaluation
+            .spec
+            .window
+            .as_ref()
+            .map_or((now, now), |w| (w.start.0, w.end.0));
+        let unanswered = queries
+            .iter()
+            .filter(|(name, _)| !progress.values.contains_key(*name));
+        let providers = Providers::of(evaluation, &self.providers, &self.own_namespace);
+        let open = match providers.questions(unanswered, times) {
             Ok(open) => open,
             Err(trouble) => return Some(Unanswered::ForGood(trouble)),
         };
@@ -445,6 +424,10 @@ impl Evaluations {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(uid);
     }
+}
+
+fn window_end(evaluation: &Evaluation, otherwise: Timestamp) -> Timestamp {
+    evaluation.spec.window.as_ref().map_or(otherwise, |w| w.end.0)
 }
 
 fn whole_seconds(length: SignedDuration) -> ApiDuration {

@@ -1,9 +1,11 @@
 //! SequenceExecutions: gathers facts, decides, writes the status, carries the effects out.
 
+mod places;
+
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     convert::Infallible,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use futures::StreamExt;
@@ -27,11 +29,11 @@ use super::{
     wake::{Wake, Woken},
 };
 use crate::{
-    api::{ProblemEvent, SequenceExecution},
+    api::{ProblemEvent, SequenceExecution, shipyard::Concurrency},
     core::{
-        approval, labels,
-        queue::{Arbiter, Candidate, PlaceKey},
-        sequence::{self, Decision, Effect, Facts, Needs, priority},
+        approval,
+        queue::{Arbiter, PlaceKey},
+        sequence::{self, Decision, Effect},
     },
     effects::Created,
     facts::{self, WATCH_TIMEOUT, execution::Reader, guarded::Guarded},
@@ -154,6 +156,7 @@ impl Executions {
             }
             let now = self.context.clock.now();
             let decision = self.decide(&run, &extra, now).await?;
+            let waited = sequence::waits(&run);
             let before = run.status.clone().unwrap_or_default();
             if decision.status == before && !decision.then.is_empty() && !fresh {
                 // Only a live status may lead to a create that no status write guards.
@@ -186,6 +189,10 @@ impl Executions {
             }
             if !decision.wants_place {
                 self.release(&run);
+                // It may have been the one that was woken for the place.
+                if waited && !sequence::waits(&run) {
+                    self.wake_next(&run);
+                }
             }
             if self.create(&run, &decision, &mut extra).await? {
                 continue;
@@ -217,7 +224,11 @@ impl Executions {
         facts.created = self.created.of(run);
         facts.refused.clone_from(&extra.refused);
         facts.followed = extra.followed;
-        facts.newer = self.newer(run);
+        let replaced = match &facts.run {
+            Some(Ok(found)) => found.sequence.concurrency == Some(Concurrency::Replace),
+            _ => sequence::is_replaced(run),
+        };
+        facts.newer = replaced.then(|| self.newer(run)).flatten();
         if let Some(asked) = facts.approval.as_ref().filter(|a| a.status.is_none()) {
             let tried = self.context.effects.try_create(&approval::forged(asked)).await;
             let refusal = tried
@@ -230,84 +241,6 @@ impl Executions {
             .extend(extra.jobs.iter().map(|job| (job.name_any(), job.clone())));
         self.ask_for_place(run, &needs, &mut facts);
         Ok(sequence::step(run, &facts, now))
-    }
-
-    /// Asks the arbiter, unless the run could not use the place.
-    fn ask_for_place(&self, run: &SequenceExecution, needs: &Needs, facts: &mut Facts) {
-        let wants = facts.hold.is_none() && !facts.resolved && sequence::goes_on(run);
-        if !needs.place || !wants {
-            return;
-        }
-        let place = PlaceKey::of(run);
-        let others: Vec<Candidate> = self
-            .runs()
-            .filter(|other| PlaceKey::of(other) == place && sequence::waits(other))
-            .map(|other| self.candidate(&other))
-            .collect();
-        let grant = self.arbiter().request(&place, &self.candidate(run), &others);
-        facts.grant = Some(grant);
-    }
-
-    /// A younger run of the same sequence in the same place, if this one has not begun.
-    fn newer(&self, run: &SequenceExecution) -> Option<String> {
-        let age = |r: &SequenceExecution| (r.creation_timestamp().map(|t| t.0), r.name_any());
-        if run.status.as_ref().is_some_and(|s| !s.attempts.is_empty()) {
-            return None;
-        }
-        let place = PlaceKey::of(run);
-        let rivals = self.runs().filter(|other| {
-            other.spec.sequence == run.spec.sequence && PlaceKey::of(other) == place && age(other) > age(run)
-        });
-        rivals
-            .max_by_key(|other| age(other))
-            .map(|other| other.name_any())
-    }
-
-    /// A run has come: those that wait for its place may have to give way to it.
-    fn announce(&self, run: &SequenceExecution) {
-        let place = PlaceKey::of(run);
-        let others = self
-            .runs()
-            .filter(|o| o.uid() != run.uid() && PlaceKey::of(o) == place && sequence::waits(o));
-        for other in others.filter(|o| o.spec.sequence == run.spec.sequence) {
-            let namespace = other.namespace().unwrap_or_default();
-            self.wake
-                .wake(ObjectRef::new(&other.name_any()).within(&namespace));
-        }
-    }
-
-    /// The live runs that can be read.
-    fn runs(&self) -> impl Iterator<Item = Arc<SequenceExecution>> {
-        self.live.state().into_iter().filter_map(|run| run.readable())
-    }
-
-    fn candidate(&self, run: &SequenceExecution) -> Candidate {
-        let sequence = if let Some(pinned) = run
-            .status
-            .as_ref()
-            .and_then(|s| s.plan.as_ref())
-            .and_then(|p| p.sequence.clone())
-        {
-            Some(pinned)
-        } else {
-            let definitions = self.reader.definitions.of(&run.namespace().unwrap_or_default());
-            let spec = &run.spec;
-            crate::core::definitions::sequence(
-                &definitions.shipyards,
-                &spec.project,
-                &spec.stage,
-                &spec.sequence,
-            )
-            .ok()
-            .map(|(_, sequence)| sequence.into_owned())
-        };
-        Candidate {
-            uid: run.uid().unwrap_or_default(),
-            name: run.name_any(),
-            heir: run.annotations().contains_key(labels::INHERITS),
-            priority: sequence.as_ref().map_or(0, priority),
-            created: run.creation_timestamp().map_or(jiff::Timestamp::MIN, |t| t.0),
-        }
     }
 
     /// What has to be done before the status says so. False: what was decided on has changed meanwhile.
@@ -437,7 +370,7 @@ impl Executions {
     fn left(&self, run: &SequenceExecution) {
         // Others may have waited behind it although it only waited itself.
         self.release(run);
-        self.wake_waiting(run);
+        self.wake_next(run);
         self.ends.tell(PlaceKey::of(run));
         let uid = run.uid().unwrap_or_default();
         self.backoff.reset(&uid);
@@ -453,45 +386,6 @@ impl Executions {
         }
     }
 
-    fn release(&self, run: &SequenceExecution) {
-        let (place, uid) = (PlaceKey::of(run), run.uid().unwrap_or_default());
-        let held = self.arbiter().release(&place, &uid);
-        if held {
-            self.wake_waiting(run);
-        }
-    }
-
-    /// Those that wait for the run's place ask for it again.
-    fn wake_waiting(&self, run: &SequenceExecution) {
-        let place = PlaceKey::of(run);
-        for other in self
-            .runs()
-            .filter(|o| PlaceKey::of(o) == place && o.uid() != run.uid() && sequence::waits(o))
-        {
-            let namespace = other.namespace().unwrap_or_default();
-            self.wake
-                .wake(ObjectRef::new(&other.name_any()).within(&namespace));
-        }
-    }
-
-    /// After a (re)list: holders that are gone give their places up, and who holds one by its status has it. What was
-    /// granted since stays granted.
-    fn listed(&self) {
-        let uids: HashSet<String> = self.live.state().iter().filter_map(|run| run.uid()).collect();
-        let mut arbiter = self.arbiter();
-        arbiter.retain(|uid| uids.contains(uid));
-        let holds = |r: &Arc<SequenceExecution>| {
-            r.status
-                .as_ref()
-                .is_some_and(|s| s.place.as_deref() == Some("Held"))
-        };
-        for run in self.runs().filter(holds) {
-            arbiter.restore(PlaceKey::of(&run), self.candidate(&run));
-        }
-        drop(arbiter);
-        self.listed.send_replace(true);
-    }
-
     /// Nothing is decided before everything that decides was read: who holds a place, what is held back, what is
     /// resolved, what is defined, what runs.
     async fn wait_until_ready(&self) {
@@ -505,10 +399,6 @@ impl Executions {
         if !(listed && read) {
             std::future::pending::<()>().await;
         }
-    }
-
-    fn arbiter(&self) -> std::sync::MutexGuard<'_, Arbiter> {
-        self.arbiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

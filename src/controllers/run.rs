@@ -111,10 +111,10 @@ pub async fn run(
     };
     let executions = execution::run(context.clone(), inputs, told());
     spawn(&mut deciders, "the executions' controller", executions);
-    let providers = (definitions.providers.clone(), options.own_namespace.clone());
+    let judged_by = (definitions.clone(), options.own_namespace.clone());
     let watched = (unanswered, evaluation_stream);
-    let evaluations = evaluation::run(context.clone(), metrics, providers, watched, shutdown.clone());
-    spawn(&mut deciders, "the evaluations' controller", evaluations);
+    let judging = evaluation::run(context.clone(), metrics, judged_by, watched, shutdown.clone());
+    spawn(&mut deciders, "the evaluations' controller", judging);
     let delivering = delivery::run(context.clone(), definitions, deliveries, delivery_stream, told());
     spawn(&mut deciders, "the deliveries' controller", delivering);
     tracing::info!(field_manager = labels::COXSWAIN, "started");

@@ -249,15 +249,9 @@ mod tests {
         value.as_object().cloned().unwrap()
     }
 
-    /// v1's table (Keptn v1's approval-service).
+    /// The strategies that are written down are those of tests/it/keptn/approval.rs.
     #[rstest]
-    #[case::pass_automatic(json!({"result": "pass", "approval": {"pass": "automatic"}}), Some(Verdict::Pass))]
-    #[case::pass_manual(json!({"result": "pass", "approval": {"pass": "manual"}}), None)]
     #[case::missing_is_manual(json!({"result": "pass"}), None)]
-    #[case::warning_automatic(json!({"result": "warning", "approval": {"warning": "automatic"}}), Some(Verdict::Pass))]
-    #[case::warning_manual(json!({"result": "warning", "approval": {"pass": "automatic"}}), None)]
-    #[case::fail_declines(json!({"result": "fail", "approval": {"pass": "automatic", "warning": "automatic"}}), Some(Verdict::Fail))]
-    #[case::nothing_waits(json!({"approval": {"pass": "automatic"}}), None)]
     #[case::the_evaluations(json!({"evaluation": {"result": "pass"}, "approval": {"pass": "automatic"}}), Some(Verdict::Pass))]
     fn strategies(#[case] of: Value, #[case] expected: Option<Verdict>) {
         let of = payload(of);

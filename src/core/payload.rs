@@ -181,16 +181,9 @@ mod tests {
         Value::Object(old)
     }
 
+    /// What Keptn's own tests tell of merges is in tests/it/keptn/merge.rs.
     #[rstest]
-    #[case::other_key(json!({"foo": "bar"}), json!({"bar": "foo"}), json!({"foo": "bar", "bar": "foo"}))]
-    #[case::string(json!({"foo": "bar"}), json!({"foo": "foo"}), json!({"foo": "foo"}))]
     #[case::nested(json!({"a": {"x": 1}}), json!({"a": {"y": 2}}), json!({"a": {"x": 1, "y": 2}}))]
-    #[case::list_is_replaced(json!({"l": [1, 2]}), json!({"l": [3]}), json!({"l": [3]}))]
-    #[case::object_becomes_string(json!({"foo": {"bar": "x"}}), json!({"foo": "bar"}), json!({"foo": "bar"}))]
-    #[case::null_becomes_object(json!({"foo": null}), json!({"foo": {"bar": 1}}), json!({"foo": {"bar": 1}}))]
-    #[case::number(json!({"n": 1}), json!({"n": 2}), json!({"n": 2}))]
-    #[case::boolean(json!({"b": false}), json!({"b": true}), json!({"b": true}))]
-    #[case::null_replaces(json!({"s": "x"}), json!({"s": null}), json!({"s": null}))]
     #[case::missing_keeps(json!({"s": "x"}), json!({}), json!({"s": "x"}))]
     fn the_newer_value_wins(#[case] old: Value, #[case] newer: Value, #[case] expected: Value) {
         assert_eq!(merged(old, newer), expected);
@@ -231,25 +224,6 @@ mod tests {
                 "labels": {"team": "blue"}, "je-test": {"rate": 5, "kept": true, "users": 2},
             })
         );
-    }
-
-    #[test]
-    fn the_first_task_has_no_result_and_properties_stay_with_their_task() {
-        let payload = object(json!({"configurationChange": {"image": "1.0"}}));
-        let data = for_task(&spec(), &payload, &task("mytask", json!({"foo": "bar"})));
-        assert!(!data.contains_key("result") && !data.contains_key("status"));
-        // A task's own data, not its properties, is what the next one gets.
-        let mut payload = payload;
-        let data = object(json!({"mytask": {"bar": "foo"}}));
-        after_task(&mut payload, &data, "pass", "succeeded").unwrap();
-        let data = for_task(&spec(), &payload, &task("second", json!({"foo": "bar"})));
-        assert_eq!(data["mytask"], json!({"bar": "foo"}));
-        assert_eq!(data["second"], json!({"foo": "bar"}));
-        assert_eq!(
-            (&data["result"], &data["status"]),
-            (&json!("pass"), &json!("succeeded"))
-        );
-        assert_eq!(data["configurationChange"], json!({"image": "1.0"}));
     }
 
     #[test]

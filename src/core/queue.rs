@@ -61,6 +61,12 @@ impl Candidate {
     }
 }
 
+/// Who goes before all others.
+pub fn first<C: std::borrow::Borrow<Candidate>>(candidates: impl IntoIterator<Item = C>) -> Option<C> {
+    let rank = |a: &C, b: &C| a.borrow().rank().cmp(&b.borrow().rank());
+    candidates.into_iter().min_by(rank)
+}
+
 /// The arbiter's answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Grant {
@@ -102,10 +108,7 @@ impl Arbiter {
                 }
             };
         }
-        let first = others
-            .iter()
-            .filter(|o| o.uid != who.uid)
-            .min_by(|a, b| a.rank().cmp(&b.rank()));
+        let first = first(others.iter().filter(|o| o.uid != who.uid));
         match first {
             Some(other) if other.rank() < who.rank() => Grant::Queued {
                 behind: other.name.clone(),
@@ -199,6 +202,30 @@ mod tests {
             Grant::Queued { behind: "old".into() }
         );
         assert_eq!(arbiter.request(&place(), &old, &all[..2]), Grant::Held);
+    }
+
+    #[test]
+    fn five_hundred_get_their_turn_in_order() {
+        let mut arbiter = Arbiter::default();
+        // They did not come in the order of their names.
+        let all: Vec<_> = (0..500_i64)
+            .map(|n| run(&format!("run-{}", n * 7 % 500), 0, n))
+            .collect();
+        let mut waiting: Vec<_> = all.iter().rev().cloned().collect();
+        let mut held = vec![];
+        while let Some(next) = first(waiting.iter()).cloned() {
+            let last = waiting.first().cloned().unwrap();
+            if last != next {
+                let behind = next.name.clone();
+                let asked = arbiter.request(&place(), &last, &waiting);
+                assert_eq!(asked, Grant::Queued { behind }, "who is not next gets nothing");
+            }
+            assert_eq!(arbiter.request(&place(), &next, &waiting), Grant::Held);
+            waiting.retain(|other| *other != next);
+            assert!(arbiter.release(&place(), &next.uid));
+            held.push(next);
+        }
+        assert_eq!(held, all);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The garbage collector: dependents of what is gone go too.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ pub async fn run(server: ApiServer) {
 }
 
 /// Judges everything that is there.
-pub(super) fn verdicts(all: &[(String, Value)]) -> Vec<Verdict> {
+pub(super) fn verdicts(all: &[(String, Arc<Value>)]) -> Vec<Verdict> {
     let uids: BTreeSet<&str> = all
         .iter()
         .filter_map(|(_, o)| o["metadata"]["uid"].as_str())

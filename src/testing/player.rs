@@ -4,14 +4,12 @@
 mod acts;
 
 use std::{
-    collections::BTreeSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use futures::future::BoxFuture;
 use k8s_openapi::api::batch::v1::Job;
-use kube::ResourceExt;
 
 use super::ApiServer;
 
@@ -213,15 +211,12 @@ impl Player {
 
     async fn run(self) {
         let mut changed = self.server.changed();
-        let mut known = BTreeSet::new();
+        let mut seen = 0;
         loop {
             changed.borrow_and_update();
-            for job in self.server.list::<Job>("") {
-                let uid = job.uid().unwrap_or_default();
-                if known.insert(uid) {
-                    let play = self.choose(&job);
-                    tokio::spawn(acts::Stage::new(self.server.clone(), &job).perform(job, play));
-                }
+            for job in self.server.created_since::<Job>(&mut seen) {
+                let play = self.choose(&job);
+                tokio::spawn(acts::Stage::new(self.server.clone(), &job).perform(job, play));
             }
             if changed.changed().await.is_err() {
                 return;

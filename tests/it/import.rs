@@ -7,6 +7,7 @@ use std::{
 };
 
 use coxswain::api::{JobConfig, Remediation, Shipyard, all_crds};
+use rstest::rstest;
 use serde_json::Value;
 
 /// A directory of this test alone, from the repository's root as the command sees it.
@@ -245,6 +246,37 @@ fn nothing_comes_out_when_something_is_wrong() {
     );
     let output = import(&["--project", "p", from.shown(), "--out", to.shown()]);
     assert_eq!((output.status.code(), to.listed().len()), (Some(1), 0));
+}
+
+#[rstest]
+#[case::version(
+    "version",
+    "apiVersion: spec.keptn.sh/0.1.0\nkind: Shipyard\n",
+    "apiVersion: \"spec.keptn.sh/0.1.0\" is not read; write spec.keptn.sh/0.2.3"
+)]
+#[case::two_documents(
+    "documents",
+    "apiVersion: 0.2.2\nspec: {stages: [{name: a}]}\n---\nkind: Shipyard\n",
+    "has several documents, parted by `---`; put each into a file of its own"
+)]
+#[case::tab(
+    "tab",
+    "apiVersion: 0.2.2\nspec:\n\tstages: []\n",
+    "line 3 is indented with a tab; indent with spaces"
+)]
+#[case::twice(
+    "twice",
+    "apiVersion: 0.2.2\nspec: {stages: [{name: a, name: b}]}\n",
+    "spec.stages[0]: has \"name\" twice; remove one"
+)]
+fn a_file_that_can_t_be_read_is_named(#[case] name: &str, #[case] content: &str, #[case] says: &str) {
+    let from = Directory::new(name);
+    from.write("shipyard.yaml", content);
+    let output = import(&["--project", "p", from.shown()]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty(), "{said}");
+    assert!(said.contains(&format!("shipyard.yaml: {says}")), "{said}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{
     api::{Evaluation, SequenceExecution, SequenceExecutionStatus, evaluation::Window},
     core::{
         evaluation::{self, Reading},
-        jobs::result::Outcome,
+        jobs::result::{Outcome, Verdict},
         names,
         sequence::{EVALUATION, asked, defaults},
     },
@@ -36,8 +36,10 @@ const CREATES: u32 = 5;
 
 /// What came of one Evaluation.
 enum Said {
-    /// This is the end: a verdict, or something that asking again does not mend.
+    /// This is the end: something that asking again does not mend.
     End(Outcome),
+    /// A verdict.
+    Verdict(Box<Evaluation>),
     /// It could not be measured; asking again later may help.
     Nothing(String),
 }
@@ -81,17 +83,28 @@ struct Asking<'a> {
 impl Asking<'_> {
     async fn until_answered(&mut self) -> anyhow::Result<Outcome> {
         let mut since = None;
+        let mut good_since = None;
         loop {
             let window = match asked::plan_window(&self.run, &self.status, self.index, self.now()) {
                 Ok(plan) => plan.window,
                 Err(message) => return Ok(Outcome::errored("InvalidWindow", message)),
             };
             if window.end.0 >= self.deadline {
-                return Ok(self.too_short(&window));
+                return Ok(self.too_short(window.end.0));
             }
             self.sleep_until(window.end.0).await;
             let why = match self.ask(window).await? {
                 Said::End(outcome) => return Ok(outcome),
+                Said::Verdict(found) => match self.holds(&found, &mut good_since) {
+                    Ok(outcome) => return Ok(outcome),
+                    Err(next) if next >= self.deadline => return Ok(self.too_short(next)),
+                    Err(next) => {
+                        since = None;
+                        self.sleep_until(next).await;
+                        self.try_ += 1;
+                        continue;
+                    }
+                },
                 Said::Nothing(why) => why,
             };
             let now = self.now();
@@ -111,11 +124,32 @@ impl Asking<'_> {
         }
     }
 
-    fn too_short(&self, window: &Window) -> Outcome {
+    /// What a verdict comes to; or, where the gate must hold and does so far, when it is asked for the next one.
+    fn holds(&self, found: &Evaluation, good_since: &mut Option<Timestamp>) -> Result<Outcome, Timestamp> {
+        let verdict = found.status.clone().unwrap_or_default();
+        let mut outcome = asked::outcome(found, &verdict);
+        let Some(hold) = asked::hold(&self.run, &self.status, self.index) else {
+            return Ok(outcome);
+        };
+        if outcome.verdict != Verdict::Fail && verdict.score.is_some() {
+            let since =
+                *good_since.get_or_insert(found.spec.window.as_ref().map_or_else(|| self.now(), |w| w.end.0));
+            if let Some((_, next, told)) = asked::holding(hold, since, found) {
+                tracing::info!("{told}");
+                return Err(next);
+            }
+        }
+        if let Some(since) = good_since {
+            outcome.message = asked::held(&outcome.message, *since, found);
+        }
+        Ok(outcome)
+    }
+
+    fn too_short(&self, end: Timestamp) -> Outcome {
         let message = format!(
             "the window ends at {:.0}, and this Job must have ended at {:.0}: raise maxPollDuration in its JobConfig, or \
-             shorten the window",
-            window.end.0, self.deadline
+             shorten the window or mustHoldFor",
+            end, self.deadline
         );
         Outcome::errored("DeadlineTooShort", message)
     }
@@ -139,13 +173,18 @@ impl Asking<'_> {
             "Evaluation {}/{name}: waits for its verdict",
             self.worker.namespace
         );
-        let until = asked::patience(&found.spec.window).min(self.deadline);
+        let until = found
+            .spec
+            .window
+            .as_ref()
+            .map_or(self.deadline, asked::patience)
+            .min(self.deadline);
         let Some(ended) = self.verdict(found, until).await else {
             return Ok(Said::Nothing(format!("Evaluation {name} has no verdict")));
         };
         let verdict = ended.status.clone().unwrap_or_default();
         Ok(match evaluation::read(ended.status.as_ref()) {
-            Reading::Verdict(..) => Said::End(asked::outcome(&ended, &verdict)),
+            Reading::Verdict(..) => Said::Verdict(Box::new(ended)),
             Reading::Inconclusive {
                 worth_retrying: false,
             } => Said::End(Outcome::errored(&verdict.reason, verdict.message)),

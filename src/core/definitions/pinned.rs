@@ -57,7 +57,11 @@ pub fn attempt(run: &SequenceExecution, definitions: &Snapshot, tasks: &[&str]) 
             pin("JobConfig", of.map(AsRef::as_ref))
         })
         .collect();
-    let gate = gate(definitions, &place, tasks.contains(&EVALUATION), &mut pinned);
+    let gate = if tasks.contains(&EVALUATION) {
+        gate(definitions, &place, &mut pinned)
+    } else {
+        PinnedGate::default()
+    };
     AttemptDefinitions {
         job_configs,
         gate,
@@ -84,8 +88,8 @@ pub fn counts_since(
     brakes::counts_since(budget, cooldown, now)
 }
 
-/// A gate that can't be read must not turn into a formality: the error stays with it.
-fn gate(definitions: &Snapshot, place: &Place, wanted: bool, pinned: &mut Vec<Pinned>) -> PinnedGate {
+/// The gate in force for a place. One that can't be read must not turn into a formality: the error stays with it.
+pub fn gate(definitions: &Snapshot, place: &Place, pinned: &mut Vec<Pinned>) -> PinnedGate {
     let read = || -> Result<Option<(Arc<ServiceLevelObjective>, PinnedGate)>, Missing> {
         let Some(objective) = super::objective(&definitions.objectives, place)? else {
             return Ok(None);
@@ -101,9 +105,6 @@ fn gate(definitions: &Snapshot, place: &Place, wanted: bool, pinned: &mut Vec<Pi
         };
         Ok(Some((objective, gate)))
     };
-    if !wanted {
-        return PinnedGate::default();
-    }
     match read() {
         Ok(Some((objective, gate))) => {
             pinned.push(pin("ServiceLevelObjective", Some(objective.as_ref())));

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use kube::api::ObjectMeta;
 
 use crate::{
     api::{
-        Duration, Evaluation, EvaluationSpec, common::SourceRef, evaluation::Window, execution::PinnedGate,
+        Duration, Evaluation, EvaluationSpec, Timestamp as ApiTime, common::SourceRef, evaluation::Window,
+        execution::PinnedGate,
     },
     core::labels,
 };
@@ -49,13 +51,15 @@ pub fn new_evaluation(request: Request<'_>) -> Evaluation {
         service: request.service.to_owned(),
         execution: request.execution,
         attempt: request.attempt,
-        window: request.window,
+        window: Some(request.window),
+        timeframe: None,
         objective_name: request.gate.objective_name.clone(),
         objective: request.gate.objective.clone(),
         indicators: request.gate.indicators.clone(),
         labels: request.labels.clone(),
         deployment: request.deployment.map(str::to_owned),
         grace: request.grace,
+        invalidated: None,
     };
     let mut set = labels_of(&spec);
     set.insert(labels::MANAGED_BY.to_owned(), labels::COXSWAIN.to_owned());
@@ -72,6 +76,42 @@ pub fn new_evaluation(request: Request<'_>) -> Evaluation {
         spec,
         status: None,
     }
+}
+
+/// What an Evaluation measures that says neither (v1's API default).
+const TIMEFRAME: Duration = Duration::from_secs(300);
+
+/// Whether everything that is measured is fixed. It is, from its birth, where a run asked.
+pub fn is_complete(evaluation: &Evaluation) -> bool {
+    let set = evaluation.metadata.labels.as_ref();
+    evaluation.spec.window.is_some() && set.is_some_and(|l| l.contains_key(labels::OBJECTIVE))
+}
+
+/// An Evaluation that was created by hand, with what is measured fixed: its window, and, unless it has its own, the gate
+/// that is in force for its place. With labels, so that those of one gate find each other.
+pub fn complete(evaluation: &Evaluation, gate: &PinnedGate) -> Evaluation {
+    let mut complete = evaluation.clone();
+    let spec = &mut complete.spec;
+    if spec.window.is_none() {
+        let end = evaluation
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .map_or(Timestamp::UNIX_EPOCH, |t| t.0);
+        let length = spec.timeframe.unwrap_or(TIMEFRAME);
+        spec.window = Some(Window {
+            start: ApiTime(end.checked_sub(length.signed()).unwrap_or(Timestamp::MIN)),
+            end: ApiTime(end),
+        });
+    }
+    if spec.objective.is_none() && spec.execution.is_none() {
+        spec.objective_name.clone_from(&gate.objective_name);
+        spec.objective.clone_from(&gate.objective);
+        spec.indicators.clone_from(&gate.indicators);
+    }
+    let found = labels_of(spec);
+    complete.metadata.labels.get_or_insert_default().extend(found);
+    complete
 }
 
 /// The labels by which the Evaluations of one gate find each other: project, stage, service and objective.
@@ -140,7 +180,7 @@ mod tests {
         for (key, value) in labels_of(&evaluation.spec) {
             assert_eq!(set[&key], value);
         }
-        assert_eq!(evaluation.spec.window, window());
+        assert_eq!(evaluation.spec.window, Some(window()));
         assert_eq!(evaluation.spec.labels, own);
         assert_eq!(evaluation.spec.deployment.as_deref(), Some("canary"));
         assert!(evaluation.metadata.owner_references.is_none());

@@ -85,6 +85,12 @@ pub enum Trouble {
     /// The objective has mistakes; asking again can't help.
     #[error("the objective can't be understood: {}", list(.0))]
     InvalidObjective(Vec<Invalid>),
+    /// What is measured is not fixed.
+    #[error("spec.window is not set; leave it to the operator, and create the Evaluation again")]
+    NoWindow,
+    /// The gate that is in force for the place can't be read.
+    #[error("{0}")]
+    DefinitionInvalid(String),
     /// A query has a mistake; asking again can't help.
     #[error("the query of {indicator} can't be asked: {why}; mend it in the ServiceLevelIndicator")]
     InvalidQuery {
@@ -130,6 +136,8 @@ impl Trouble {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::InvalidObjective(_) => "InvalidObjective",
+            Self::NoWindow => "NoWindow",
+            Self::DefinitionInvalid(_) => "DefinitionInvalid",
             Self::InvalidQuery { .. } => "InvalidQuery",
             Self::ProviderMissing { .. } => "ProviderMissing",
             Self::ProviderInvalid { .. } => "ProviderInvalid",
@@ -194,6 +202,9 @@ pub fn ask(evaluation: &Evaluation) -> Asking {
     let Some(body) = &spec.objective else {
         return Asking::Nothing(Finding::NoObjective);
     };
+    let Some(window) = &spec.window else {
+        return Asking::Nothing(Finding::Trouble(Trouble::NoWindow));
+    };
     let gate = match parse_at("spec.objective", body) {
         Ok(gate) => gate,
         Err(mistakes) => return Asking::Nothing(Finding::Trouble(Trouble::InvalidObjective(mistakes))),
@@ -204,7 +215,7 @@ pub fn ask(evaluation: &Evaluation) -> Asking {
         spec.deployment.as_deref(),
         &spec.labels,
         &gate.filter,
-        &spec.window,
+        window,
     );
     let (mut queries, mut missing) = (BTreeMap::new(), BTreeMap::new());
     for objective in &gate.objectives {
@@ -413,7 +424,10 @@ pub fn read(status: Option<&EvaluationStatus>) -> Reading {
     match status.result.as_deref().and_then(Outcome::read) {
         Some(outcome) => Reading::Verdict(outcome, status.score),
         None => Reading::Inconclusive {
-            worth_retrying: !matches!(status.reason.as_str(), "InvalidObjective" | "InvalidQuery"),
+            worth_retrying: !matches!(
+                status.reason.as_str(),
+                "InvalidObjective" | "InvalidQuery" | "DefinitionInvalid"
+            ),
         },
     }
 }

@@ -7,6 +7,7 @@
 pub mod create;
 pub mod criteria;
 pub mod decide;
+pub mod hold;
 pub mod indicator;
 mod message;
 pub mod objective;
@@ -18,8 +19,9 @@ pub mod score;
 mod testing;
 pub mod window;
 
-pub use create::{Request, labels_of, new_evaluation};
+pub use create::{Request, complete, is_complete, labels_of, new_evaluation};
 pub use decide::{Asking, Chosen, Finding, Query, Reading, Trouble, ask, ask_again, decide, read};
+pub use hold::{Hold, Holding, hold, holding};
 pub use objective::{Gate, parse};
 pub use retention::{history, surplus};
 pub use score::{Measured, Outcome, Past, Verdict, judge, unverified};

@@ -12,7 +12,7 @@ fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 fn values(labels: &[(&str, &str)], filter: &[(&str, &str)]) -> Values {
-    let window = evaluation(None).spec.window;
+    let window = evaluation(None).spec.window.unwrap();
     Values::new(
         ("shop", "production", "web-shop"),
         None,
@@ -102,7 +102,7 @@ fn the_deployment_may_come_from_a_label() {
 
 #[test]
 fn durations_are_rounded_up() {
-    let mut window = evaluation(None).spec.window;
+    let mut window = evaluation(None).spec.window.unwrap();
     window.end.0 += jiff::SignedDuration::from_millis(1);
     assert_eq!(seconds(&window), 121);
     window.end.0 = window.start.0;

@@ -18,7 +18,8 @@ pub fn history(evaluation: &Evaluation, siblings: &[Evaluation]) -> Vec<Past> {
     let own = age(evaluation);
     let mut older: Vec<&Evaluation> = siblings
         .iter()
-        .filter(|e| is_other(e, evaluation) && age(e).0 <= own.0)
+        .filter(|e| is_other(e, evaluation) && age(e).0 <= own.0 && !of_same_attempt(e, evaluation))
+        .filter(|e| e.spec.invalidated.is_none())
         .collect();
     older.sort_by_key(|e| Reverse(age(e)));
     older.into_iter().filter_map(past).collect()
@@ -45,6 +46,13 @@ pub fn surplus(siblings: &[Evaluation]) -> Vec<(String, String)> {
 
 fn is_other(one: &Evaluation, other: &Evaluation) -> bool {
     one.metadata.name != other.metadata.name || one.metadata.uid != other.metadata.uid
+}
+
+/// A gate that must hold is evaluated again and again: what it measured a minute ago is no baseline, or a slow drift
+/// would never be seen.
+fn of_same_attempt(one: &Evaluation, other: &Evaluation) -> bool {
+    let by = |e: &Evaluation| Some((e.spec.execution.as_ref()?.uid.clone()?, e.spec.attempt?));
+    by(one).is_some_and(|by_one| by(other) == Some(by_one))
 }
 
 /// Creation times have whole seconds; the name decides between equal ones, so that the order is always the same.

@@ -15,7 +15,7 @@ use crate::{
         shipyard::Task,
     },
     core::{
-        evaluation::{self, WindowPlan, window},
+        evaluation::{self, Holding, WindowPlan, window},
         jobs::result::{Outcome, Verdict},
     },
 };
@@ -32,6 +32,47 @@ pub fn plan_window(
     let properties = payload.get(EVALUATION).and_then(Value::as_object);
     let properties = properties.cloned().unwrap_or_default();
     window::plan(&properties, &payload, changed_at(status, index), now).map_err(|e| e.to_string())
+}
+
+/// How long the gate of this task must stay good, if it must.
+pub fn hold(
+    execution: &SequenceExecution,
+    status: &SequenceExecutionStatus,
+    index: usize,
+) -> Option<evaluation::Hold> {
+    let payload = payload_of(execution, status, index);
+    evaluation::hold(payload.get(EVALUATION)?.as_object()?)
+}
+
+/// What a good verdict on `found` means where the gate must hold since `since`, and what people are told.
+pub fn holding(
+    hold: evaluation::Hold,
+    since: Timestamp,
+    found: &Evaluation,
+) -> Option<(Timestamp, Timestamp, String)> {
+    match evaluation::holding(hold, since, found.spec.window.as_ref()?) {
+        Holding::Over => None,
+        Holding::Until { until, next } => {
+            let verdict = found
+                .status
+                .as_ref()
+                .map(|s| s.message.as_str())
+                .unwrap_or_default();
+            let told = format!(
+                "evaluation: good since {since:.0} ({verdict}); must hold until {until:.0} (mustHoldFor {}), looks again at {next:.0}",
+                hold.length
+            );
+            Some((until, next, told))
+        }
+    }
+}
+
+/// What people are told at the end of a gate that had to hold.
+pub fn held(verdict: &str, since: Timestamp, found: &Evaluation) -> String {
+    let end = found.spec.window.as_ref().map_or(since, |w| w.end.0);
+    let seconds = u64::try_from(end.duration_since(since).as_secs()).unwrap_or(0);
+    let held = Duration::from_secs(seconds);
+    format!("{verdict}; {held} after it was good for the first time ({since:.0})")
 }
 
 /// When this attempt's last task that changes the service ended.
@@ -93,8 +134,8 @@ pub fn outcome(found: &Evaluation, verdict: &EvaluationStatus) -> Outcome {
     let data = json!({ EVALUATION: {
         "result": result,
         "score": verdict.score,
-        "timeStart": found.spec.window.start,
-        "timeEnd": found.spec.window.end,
+        "timeStart": found.spec.window.as_ref().map(|w| &w.start),
+        "timeEnd": found.spec.window.as_ref().map(|w| &w.end),
         "name": found.metadata.name,
     }});
     Outcome {

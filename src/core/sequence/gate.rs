@@ -15,7 +15,7 @@ use crate::{
     },
     core::{
         evaluation::{self, Reading, window},
-        jobs::result::Outcome,
+        jobs::result::{Outcome, Verdict},
         names,
         note::Note,
     },
@@ -24,7 +24,13 @@ use crate::{
 impl Machine<'_> {
     pub(super) fn start_evaluation(&mut self, index: usize) -> Flow {
         match self.plan_window(index, self.now) {
-            Ok(plan) => self.ask(index, 1, None, plan),
+            Ok(plan) => {
+                let first = EvaluationTask {
+                    try_: 1,
+                    ..EvaluationTask::default()
+                };
+                self.ask(index, &first, plan)
+            }
             Err(message) => self.finish_task(index, Outcome::errored("InvalidWindow", message)),
         }
     }
@@ -34,19 +40,16 @@ impl Machine<'_> {
     }
 
     /// Records the window and the Evaluation's name; creates it when the window has ended.
-    fn ask(&mut self, index: usize, try_: i32, since: Option<ApiTime>, plan: window::WindowPlan) -> Flow {
-        let uid = self.execution.metadata.uid.clone().unwrap_or_default();
-        let run = self.execution.metadata.name.clone().unwrap_or_default();
-        let name = names::evaluation_name(&run, &uid, self.attempt_number(), index, try_);
+    fn ask(&mut self, index: usize, asked: &EvaluationTask, plan: window::WindowPlan) -> Flow {
+        let name = self.evaluation_name(index, asked.try_);
         let wait = plan.wait_until;
         if let Some(task) = self.task_mut(index) {
             task.state = if wait.is_some() { "Waiting" } else { "Running" }.to_owned();
             task.wait_until = wait.map(ApiTime);
             task.evaluation = Some(EvaluationTask {
                 name,
-                try_,
                 window: Some(plan.window.clone()),
-                inconclusive_since: since,
+                ..asked.clone()
             });
         }
         if let Some(until) = wait {
@@ -93,7 +96,7 @@ impl Machine<'_> {
         // A wait after an evaluation that could not measure ends with a new window, which is not planned yet.
         if asked.window.is_none() {
             return match self.plan_window(index, self.now) {
-                Ok(plan) => self.ask(index, asked.try_, asked.inconclusive_since.clone(), plan),
+                Ok(plan) => self.ask(index, asked, plan),
                 Err(message) => self.finish_task(index, Outcome::errored("InvalidWindow", message)),
             };
         }
@@ -121,7 +124,7 @@ impl Machine<'_> {
         match evaluation::read(found.status.as_ref()) {
             Reading::Verdict(..) => {
                 let found = found.clone();
-                self.take_verdict(index, &found, &verdict)
+                self.take_verdict(index, asked, &found, &verdict)
             }
             Reading::Inconclusive { worth_retrying: true } => {
                 self.could_not_measure(index, asked, &verdict.reason, &verdict.message)
@@ -151,15 +154,65 @@ impl Machine<'_> {
     fn take_verdict(
         &mut self,
         index: usize,
+        asked: &EvaluationTask,
         found: &Evaluation,
         verdict: &crate::api::EvaluationStatus,
     ) -> Flow {
-        let outcome = asked::outcome(found, verdict);
+        let mut outcome = asked::outcome(found, verdict);
         self.s.score = verdict.score;
         if let Some(attempt) = self.attempt() {
             attempt.score = verdict.score;
         }
+        let good = outcome.verdict != Verdict::Fail && verdict.score.is_some();
+        let end = found
+            .spec
+            .window
+            .as_ref()
+            .map_or(ApiTime(self.now), |w| w.end.clone());
+        let since = asked.good_since.clone().unwrap_or(end);
+        if let Some(hold) = asked::hold(self.execution, &self.s, index) {
+            if good && let Some((until, next, told)) = asked::holding(hold, since.0, found) {
+                let again = EvaluationTask {
+                    name: self.evaluation_name(index, asked.try_ + 1),
+                    try_: asked.try_ + 1,
+                    good_since: Some(since),
+                    hold_until: Some(ApiTime(until)),
+                    ..EvaluationTask::default()
+                };
+                return self.evaluate_again(index, again, "MustHold", told, next);
+            }
+            if let Some(since) = &asked.good_since {
+                outcome.message = asked::held(&outcome.message, since.0, found);
+            }
+        }
         self.finish_task(index, outcome)
+    }
+
+    fn evaluation_name(&self, index: usize, try_: i32) -> String {
+        let uid = self.execution.metadata.uid.clone().unwrap_or_default();
+        let run = self.execution.metadata.name.clone().unwrap_or_default();
+        names::evaluation_name(&run, &uid, self.attempt_number(), index, try_)
+    }
+
+    /// Waits until `next`; then the window is planned, and asked for.
+    fn evaluate_again(
+        &mut self,
+        index: usize,
+        again: EvaluationTask,
+        reason: &str,
+        told: String,
+        next: Timestamp,
+    ) -> Flow {
+        self.s.message.clone_from(&told);
+        if let Some(task) = self.task_mut(index) {
+            "Waiting".clone_into(&mut task.state);
+            reason.clone_into(&mut task.reason);
+            task.message = told;
+            task.wait_until = Some(ApiTime(next));
+            task.evaluation = Some(again);
+        }
+        self.look_again(next);
+        Flow::Rest
     }
 
     /// The same attempt evaluates again, without an action; after half an hour the run ends.
@@ -184,26 +237,15 @@ impl Machine<'_> {
             return Flow::Rest;
         }
         let until = self.after(asked::pause(asked.try_)).min(limit);
-        let uid = self.execution.metadata.uid.clone().unwrap_or_default();
-        let run = self.execution.metadata.name.clone().unwrap_or_default();
-        let try_ = asked.try_ + 1;
-        let name = names::evaluation_name(&run, &uid, self.attempt_number(), index, try_);
         let told = format!("could not measure ({message}); asks again at {until:.0}, without another action");
         self.tell(Note::warning("Inconclusive", told.clone()));
-        self.s.message.clone_from(&told);
-        if let Some(task) = self.task_mut(index) {
-            "Waiting".clone_into(&mut task.state);
-            reason.clone_into(&mut task.reason);
-            task.message = told;
-            task.wait_until = Some(ApiTime(until));
-            task.evaluation = Some(EvaluationTask {
-                name,
-                try_,
-                window: None,
-                inconclusive_since: Some(since),
-            });
-        }
-        self.look_again(until);
-        Flow::Rest
+        let again = EvaluationTask {
+            name: self.evaluation_name(index, asked.try_ + 1),
+            try_: asked.try_ + 1,
+            window: None,
+            inconclusive_since: Some(since),
+            ..asked.clone()
+        };
+        self.evaluate_again(index, again, reason, told, until)
     }
 }

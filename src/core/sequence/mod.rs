@@ -37,7 +37,7 @@ use super::{definitions::Missing, jobs::observe::EventLine, note::Note, queue::G
 use crate::api::{
     Approval, Evaluation, Remediation, SequenceExecution, SequenceExecutionStatus, TaskResult,
     execution::{Follower, Pinned, PinnedGate, PinnedJobConfig},
-    shipyard::Sequence,
+    shipyard::{Concurrency, Sequence},
 };
 
 /// The waits and limits that hold where nothing else is said.
@@ -293,4 +293,11 @@ pub fn waits(run: &SequenceExecution) -> bool {
     run.status
         .as_ref()
         .is_none_or(|s| s.phase.is_empty() || s.phase == phases::QUEUED)
+}
+
+/// Whether a newer run of its sequence replaces the run as long as it waits.
+pub fn is_replaced(run: &SequenceExecution) -> bool {
+    let plan = run.status.as_ref().and_then(|s| s.plan.as_ref());
+    let sequence = plan.and_then(|p| p.sequence.as_ref());
+    sequence.is_some_and(|s| s.concurrency == Some(Concurrency::Replace))
 }

@@ -285,6 +285,17 @@ impl World {
     fn status(&self) -> &SequenceExecutionStatus {
         self.run.status.as_ref().unwrap()
     }
+
+    fn status_or_default(&self) -> SequenceExecutionStatus {
+        self.run.status.clone().unwrap_or_default()
+    }
+
+    fn ask(&mut self, desired: Desired) {
+        self.run.spec.control = Some(Control {
+            desired,
+            ..Control::default()
+        });
+    }
 }
 
 fn all_well(_: &str, _: i32) -> i32 {

@@ -213,7 +213,7 @@ pub(super) fn read<K: DeserializeOwned + CustomResourceExt>(value: &Value) -> Re
         .iter()
         .any(|n| value.pointer(&format!("/metadata/{n}")).is_some());
     if !named {
-        return Err(vec![Invalid::new("metadata.name", "is missing")]);
+        return Err(vec![Invalid::new("metadata.name", "is missing; add it")]);
     }
     serde_json::from_value(value.clone())
         .map(Arc::new)

@@ -234,13 +234,10 @@ impl World<'_> {
         let status = verdict::status(&evaluation, &asked.answer, &asked.path, &siblings, ends_at)?;
         evaluation.status = Some(status);
         self.evaluations.push(evaluation.clone());
-        let window = &evaluation.spec.window;
-        let text = format!(
-            "Evaluation {} of {:.0} to {:.0}",
-            evaluation.metadata.name.as_deref().unwrap_or_default(),
-            window.start.0,
-            window.end.0
-        );
+        let name = evaluation.metadata.name.as_deref().unwrap_or_default();
+        let window = evaluation.spec.window.as_ref();
+        let of = window.map_or_else(String::new, |w| format!(" of {:.0} to {:.0}", w.start.0, w.end.0));
+        let text = format!("Evaluation {name}{of}");
         self.tell(index, attempt, EVALUATION, text, vec![]);
         self.runs[index].evaluation = Some(Judged { ends_at, evaluation });
         Ok(())

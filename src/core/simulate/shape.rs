@@ -20,7 +20,7 @@ pub(super) fn faults(object: &Value, schema: &Value) -> Vec<Invalid> {
         }
     }
     if object.get("spec").is_none() {
-        found.push(Invalid::new("spec", "is missing"));
+        found.push(Invalid::new("spec", "is missing; add it"));
     }
     found
 }
@@ -70,7 +70,7 @@ fn look_into(fields: &crate::api::common::Object, schema: &Value, path: &str, fo
     let required = schema.get("required").and_then(Value::as_array);
     for name in required.into_iter().flatten().filter_map(Value::as_str) {
         if fields.get(name).is_none_or(Value::is_null) {
-            found.push(Invalid::new(format!("{path}.{name}"), "is missing"));
+            found.push(Invalid::new(format!("{path}.{name}"), "is missing; add it"));
         }
     }
 }

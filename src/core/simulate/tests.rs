@@ -336,7 +336,7 @@ fn indicators_that_no_objective_has_are_refused() {
 #[rstest]
 #[case(json!({"data": {"project": "fulltou"}}), "data.project: no Shipyard \"fulltou\" in the files; did you mean \"fulltour\"?")]
 #[case(json!({"data": {"project": 3}}), "data.project: is 3, and must be a name")]
-#[case(json!({"data": {"service": null}}), "data.service: is missing")]
+#[case(json!({"data": {"service": null}}), "data.service: is missing; name the service")]
 #[case(json!({"data": {"stage": "qa"}}), "data.stage: is \"qa\", but the event's type is of stage \"production\"")]
 #[case(json!({"type": "sh.keptn.event.production.remedy.triggered"}), "type: no sequence \"remedy\" in stage production of Shipyard fulltour")]
 #[case(json!({"type": "sh.keptn.event.prod.remediation.triggered", "data": {"stage": null}}), "data.stage: no stage \"prod\" in Shipyard fulltour; did you mean \"production\"?")]
@@ -367,10 +367,10 @@ fn merge(value: &mut Value, patch: &Value) {
     "{kind: Shipyrd, metadata: {name: a}, spec: {}}",
     "kind: \"Shipyrd\" is no kind of coxswain.dev; did you mean \"Shipyard\"?"
 )]
-#[case("{kind: Shipyard, metadata: {name: a}}", "spec: is missing")]
+#[case("{kind: Shipyard, metadata: {name: a}}", "spec: is missing; add it")]
 #[case(
     "{kind: Shipyard, metadata: {}, spec: {stages: []}}",
-    "metadata.name: is missing"
+    "metadata.name: is missing; add it"
 )]
 #[case(
     "{kind: Shipyard, metadata: {name: a}, spec: {stages: [{name: x, sequence: []}]}}",
@@ -382,7 +382,7 @@ fn merge(value: &mut Value, patch: &Value) {
 )]
 #[case(
     "{kind: Shipyard, metadata: {name: a}, spec: {stages: [{}]}}",
-    "spec.stages[0].name: is missing"
+    "spec.stages[0].name: is missing; add it"
 )]
 #[case(
     "{kind: Remediation, metadata: {name: a}, spec: {project: p, mode: Off, remediations: []}}",

@@ -84,7 +84,10 @@ fn from_cloud_event(event: &Value) -> Result<SequenceExecution, Invalid> {
             format!("data.{field}"),
             format!("is {}, and must be a name", short(other)),
         )),
-        None => Err(Invalid::new(format!("data.{field}"), "is missing")),
+        None => Err(Invalid::new(
+            format!("data.{field}"),
+            format!("is missing; name the {field}"),
+        )),
     };
     if data.contains_key("stage") && text("stage")? != stage {
         let message = format!(

@@ -248,6 +248,10 @@ fn remedied(error: &reqwest::Error) -> String {
             "name the certificate authority of the server in spec.prometheus.tls.caFrom",
         ),
         (
+            "BadSignature",
+            "name the certificate authority of the server in spec.prometheus.tls.caFrom",
+        ),
+        (
             "not valid for name",
             "spec.prometheus.tls.serverName says which name its certificate has",
         ),

@@ -10,7 +10,9 @@ use axum::{
     routing::get,
 };
 use futures::future::join_all;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
 use rstest::rstest;
 use rustls::{
     RootCertStore, ServerConfig,
@@ -34,7 +36,9 @@ const NAMESPACE: &str = "prod";
 /// An API server with a Secret of these keys.
 fn cluster(keys: &[(&str, &str)]) -> ApiServer {
     let server = ApiServer::new(Clock::System);
-    apply(&server, "Namespace", NAMESPACE, &[]);
+    let namespace =
+        serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
+    server.apply_value(namespace).unwrap();
     apply(&server, "Secret", "own", keys);
     server
 }
@@ -247,8 +251,9 @@ struct Authority {
 }
 
 impl Authority {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let mut params = CertificateParams::new([]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         Self { issuer }
@@ -344,7 +349,7 @@ async fn asked_tls(server: &ApiServer, port: u16, ca: &str, tls: &str) -> Result
 
 #[tokio::test]
 async fn a_certificate_authority_of_ones_own() {
-    let (authority, other) = (Authority::new(), Authority::new());
+    let (authority, other) = (Authority::new("ours"), Authority::new("other"));
     let port = serve_tls(&authority, "127.0.0.1", None).await;
     let server = cluster(&[("ca.crt", &authority.pem())]);
     let ask = async |ca: &str, tls: &str| asked_tls(&server, port, ca, tls).await;
@@ -374,7 +379,7 @@ async fn a_certificate_authority_of_ones_own() {
 
 #[tokio::test]
 async fn a_certificate_for_another_name() {
-    let authority = Authority::new();
+    let authority = Authority::new("ours");
     let port = serve_tls(&authority, "prometheus.example", None).await;
     let server = cluster(&[]);
     let ask = async |more: &str| asked_tls(&server, port, &authority.pem(), &format!("{CA}{more}")).await;
@@ -392,7 +397,7 @@ async fn a_certificate_for_another_name() {
 
 #[tokio::test]
 async fn the_operators_own_certificate() {
-    let (authority, clients) = (Authority::new(), Authority::new());
+    let (authority, clients) = (Authority::new("ours"), Authority::new("clients"));
     let port = serve_tls(&authority, "127.0.0.1", Some(&clients)).await;
     let (certificate, key) = clients.vouch("coxswain");
     let server = cluster(&[("tls.crt", &certificate), ("tls.key", &key)]);

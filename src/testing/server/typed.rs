@@ -1,5 +1,7 @@
 //! Straight into the storage, for tests and actors: no request, no fault, nothing counted, no waiting.
 
+use std::sync::Arc;
+
 use kube::Resource;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -30,7 +32,7 @@ pub fn resource_of<K: Typed>() -> String {
 }
 
 fn typed<K: Typed>(value: &Value) -> K {
-    serde_json::from_value(value.clone()).unwrap_or_else(|e| panic!("not what its kind says: {e}\n{value:#}"))
+    K::deserialize(value).unwrap_or_else(|e| panic!("not what its kind says: {e}\n{value:#}"))
 }
 
 fn json<K: Typed>(object: &K) -> Value {
@@ -57,8 +59,21 @@ impl ApiServer {
         found
             .unwrap_or_default()
             .iter()
-            .filter_map(|v| serde_json::from_value((**v).clone()).ok())
+            .filter_map(|v| K::deserialize(&**v).ok())
             .collect()
+    }
+
+    /// The objects that were created since the last time, by how many changes were `seen`; what is unreadable is left out.
+    pub(in crate::testing) fn created_since<K: Typed>(&self, seen: &mut usize) -> Vec<K> {
+        let state = self.state();
+        let Ok(table) = state.store.table(&resource_of::<K>()) else {
+            return vec![];
+        };
+        let changes = table.log.iter().skip(*seen).filter(|c| c.old.is_none());
+        let created = changes.filter_map(|c| K::deserialize(&**c.new.as_ref()?).ok());
+        let created = created.collect();
+        *seen = table.log.len();
+        created
     }
 
     /// Creates an object; its status, if any, is kept, which the real server only does in a second step.
@@ -202,13 +217,13 @@ impl ApiServer {
     }
 
     /// Every object with its table, in order.
-    pub fn everything(&self) -> Vec<(String, Value)> {
+    pub fn everything(&self) -> Vec<(String, Arc<Value>)> {
         let state = self.state();
         let objects = |t: &super::store::Table| {
             let resource = t.kind.resource();
             t.objects
                 .values()
-                .map(|o| (resource.clone(), (**o).clone()))
+                .map(|o| (resource.clone(), o.clone()))
                 .collect::<Vec<_>>()
         };
         state.store.tables.values().flat_map(objects).collect()

@@ -176,3 +176,70 @@ async fn a_decided_question_takes_no_answer() {
     );
     world.end().await;
 }
+
+#[tokio::test]
+#[ignore = "needs a cluster (KUBECONFIG) with the CRDs"]
+async fn a_verdict_stays_what_it_is_and_may_be_taken_out_of_comparisons() {
+    let world = World::new("verdicts", true).await;
+    let (operator, editor) = (world.operator().await, world.user(EDITOR).await);
+    let kind = "Evaluation";
+    let place = json!({"project": "shop", "stage": "production", "service": "cart"});
+    let window = json!({"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:05:00Z"});
+    let with = |field: &str, value: Value| {
+        let mut spec = place.clone();
+        spec[field] = value;
+        spec
+    };
+    let mut both = with("timeframe", json!("5m"));
+    both["window"] = window.clone();
+    refused(
+        editor.create(&of(kind, "both", both)).await,
+        "spec.window says it all: leave spec.timeframe out",
+    );
+    editor
+        .create(&of(kind, "e", with("timeframe", json!("10m"))))
+        .await
+        .unwrap();
+    let spec = |spec: Value| json!({ "spec": spec });
+    let immutable = "spec is immutable but for spec.invalidated: create another Evaluation";
+    refused(
+        editor.merge(kind, "e", spec(json!({"stage": "qa"}))).await,
+        immutable,
+    );
+    refused(
+        editor.merge(kind, "e", spec(json!({"timeframe": "1m"}))).await,
+        immutable,
+    );
+    // What is measured is fixed once.
+    let objective = json!({"objectives": [{"sli": "latency", "pass": [{"criteria": ["<1"]}]}], "total_score": {"pass": "90%"}});
+    let mut fixed = json!({"objective": objective, "objectiveName": "slo", "indicators": {"latency": {"query": "latency"}}});
+    editor.merge(kind, "e", spec(fixed.clone())).await.unwrap();
+    fixed["indicators"]["latency"]["query"] = json!("another");
+    refused(editor.merge(kind, "e", spec(fixed)).await, immutable);
+    operator
+        .status(
+            kind,
+            "e",
+            json!({"phase": "Succeeded", "done": true, "result": "fail", "score": 0.0}),
+        )
+        .await
+        .unwrap();
+    let window = spec(json!({ "window": window }));
+    refused(
+        editor.merge(kind, "e", window).await,
+        "this Evaluation has its verdict",
+    );
+    let invalid = |by: &str| spec(json!({"invalidated": {"reason": "an outage", "by": by}}));
+    refused(
+        editor.merge(kind, "e", invalid(ADMIN)).await,
+        "you take a verdict out of comparisons in nobody's name but your own; write by: eve",
+    );
+    editor.merge(kind, "e", invalid(EDITOR)).await.unwrap();
+    refused(
+        editor.merge(kind, "e", spec(json!({"invalidated": null}))).await,
+        "what was taken out of comparisons stays out",
+    );
+    let labelled = json!({"metadata": {"labels": {"seen": "yes"}}});
+    world.user(ADMIN).await.merge(kind, "e", labelled).await.unwrap();
+    world.end().await;
+}

@@ -5,6 +5,7 @@ mod by_hand;
 mod by_job;
 mod delivery;
 mod flow;
+mod gate;
 mod healing;
 mod history;
 mod inputs;

@@ -23,8 +23,18 @@ const RESULTS: [&str; 4] = ["pass", "warning", "fail", "failed"];
 /// What `<task>.status` can be.
 const STATUSES: [&str; 2] = ["succeeded", "errored"];
 /// Properties of the evaluation task that Coxswain reads.
-const EVALUATION_PROPERTIES: [&str; 6] = ["timeframe", "start", "end", "settle", "minWindow", "grace"];
-const NOT_YET: &str = "mustHoldFor";
+const EVALUATION_PROPERTIES: [&str; 7] = [
+    "timeframe",
+    "start",
+    "end",
+    "settle",
+    "minWindow",
+    "grace",
+    "mustHoldFor",
+];
+
+/// The longest `mustHoldFor`: half of what a run may take, if nothing else is said.
+const HOLD_MAX: Duration = Duration::from_secs(12 * 3600);
 
 /// What is wrong with a Shipyard; empty when all is well.
 pub fn shipyard(object: &Shipyard) -> Vec<Invalid> {
@@ -123,15 +133,14 @@ fn evaluation(path: &str, task: &Task, wrong: &mut Vec<Invalid>) {
     for (name, value) in properties {
         let path = format!("{path}.{name}");
         match name.as_str() {
-            "timeframe" | "settle" | "minWindow" | "grace" => {
-                if let Err(message) = length(value, name == "timeframe") {
+            "timeframe" | "settle" | "minWindow" | "grace" | "mustHoldFor" => {
+                if let Err(message) = length(value, matches!(name.as_str(), "timeframe" | "mustHoldFor")) {
                     wrong.push(Invalid::new(path, message));
                 }
             }
             "start" | "end" => {}
-            NOT_YET => wrong.push(Invalid::new(path, "is not supported yet; remove it")),
             other => {
-                let known = EVALUATION_PROPERTIES.into_iter().chain([NOT_YET]);
+                let known = EVALUATION_PROPERTIES.into_iter();
                 // Short names are near to too much.
                 if let Some(near) = nearest(other, known.filter(|k| k.len() > 3 && other.len() > 3)) {
                     wrong.push(Invalid::new(
@@ -153,6 +162,18 @@ fn evaluation(path: &str, task: &Task, wrong: &mut Vec<Invalid>) {
             format!("{path}.end"),
             "goes with start, not with timeframe; remove one of them",
         ));
+    }
+    if properties.contains_key("mustHoldFor")
+        && (!properties.contains_key("timeframe") || properties.contains_key("start"))
+    {
+        wrong.push(Invalid::new(
+            format!("{path}.mustHoldFor"),
+            "evaluates one timeframe after the other, so it goes with timeframe alone, without start and end",
+        ));
+    }
+    if let Some(hold) = given("mustHoldFor").filter(|h| *h > HOLD_MAX) {
+        let message = format!("{hold} is longer than {HOLD_MAX}; a run has to end");
+        wrong.push(Invalid::new(format!("{path}.mustHoldFor"), message));
     }
     if let (Some(least), Some(timeframe)) = (given("minWindow"), given("timeframe"))
         && least > timeframe
@@ -176,9 +197,11 @@ fn approval(path: &str, task: &Task, wrong: &mut Vec<Invalid>) {
                 Some(format!("{value} is no answer; write decline or approve"))
             }
             "expires" => length(value, true).err(),
-            "notRequester" if !value.is_boolean() => Some(format!("{value} is neither true nor false")),
+            "notRequester" if !value.is_boolean() => {
+                Some(format!("{value} is neither true nor false; write one of them"))
+            }
             "groups" if !value.as_array().is_some_and(|g| g.iter().all(Value::is_string)) => {
-                Some("is not a list of groups' names".to_owned())
+                Some("is not a list of groups' names; write one such as [sre]".to_owned())
             }
             known if PROPERTIES.contains(&known) => None,
             other => nearest(other, PROPERTIES.into_iter().filter(|_| other.len() > 3))

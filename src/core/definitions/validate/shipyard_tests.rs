@@ -71,6 +71,14 @@ fn accepts(#[case] stages: &str) {
     "- {name: qa, sequences: [{name: d, tasks: [{name: approval, properties: {expires: soon}}]}]}",
     "spec.stages[0].sequences[0].tasks[0].properties.expires: "
 )]
+#[case::approval_requester(
+    "- {name: qa, sequences: [{name: d, tasks: [{name: approval, properties: {notRequester: 'yes'}}]}]}",
+    "spec.stages[0].sequences[0].tasks[0].properties.notRequester: \"yes\" is neither true nor false; write one of them"
+)]
+#[case::approval_groups(
+    "- {name: qa, sequences: [{name: d, tasks: [{name: approval, properties: {groups: sre}}]}]}",
+    "spec.stages[0].sequences[0].tasks[0].properties.groups: is not a list of groups' names; write one such as [sre]"
+)]
 #[case::timeframe_number(
     "- {name: qa, sequences: [{name: d, tasks: [{name: evaluation, properties: {timeframe: 2}}]}]}",
     "spec.stages[0].sequences[0].tasks[0].properties.timeframe: 2 is not a duration"
@@ -81,7 +89,11 @@ fn accepts(#[case] stages: &str) {
 )]
 #[case::must_hold_for(
     "- {name: qa, sequences: [{name: d, tasks: [{name: evaluation, properties: {mustHoldFor: 5m}}]}]}",
-    "spec.stages[0].sequences[0].tasks[0].properties.mustHoldFor: is not supported yet"
+    "spec.stages[0].sequences[0].tasks[0].properties.mustHoldFor: evaluates one timeframe after the other"
+)]
+#[case::must_hold_for_ever(
+    "- {name: qa, sequences: [{name: d, tasks: [{name: evaluation, properties: {timeframe: 1m, mustHoldFor: 48h}}]}]}",
+    "spec.stages[0].sequences[0].tasks[0].properties.mustHoldFor: 48h is longer than 12h"
 )]
 #[case::mistyped_property(
     "- {name: qa, sequences: [{name: d, tasks: [{name: evaluation, properties: {timeFrame: 5m}}]}]}",

@@ -1,7 +1,5 @@
 //! Tasks that wait for others: questions to people, outside executors.
 
-use rstest::rstest;
-
 use super::{delivering::delivery, *};
 use crate::api::approval::{Answer, Choice};
 
@@ -21,23 +19,6 @@ fn carry(world: &mut World, result: &str) {
         .as_mut()
         .unwrap()
         .insert("result".to_owned(), json!(result));
-}
-
-/// Keptn v1's approval-service.
-#[rstest]
-#[case("pass", json!({"pass": "automatic"}), "Succeeded")]
-#[case("warning", json!({"warning": "automatic"}), "Succeeded")]
-#[case("fail", json!({"pass": "automatic", "warning": "automatic"}), "Failed")]
-#[case("pass", json!({"pass": "manual"}), "Waiting")]
-#[case("warning", json!({"pass": "automatic"}), "Waiting")]
-fn approvals_by_strategy(#[case] carried: &str, #[case] strategy: serde_json::Value, #[case] phase: &str) {
-    let mut world = approving(strategy);
-    carry(&mut world, carried);
-    for _ in 0..8 {
-        world.turn();
-    }
-    assert_eq!(world.status().phase, phase, "{}", world.status().message);
-    assert_eq!(world.approval.is_some(), phase == "Waiting");
 }
 
 fn answer(world: &mut World, by: &str, choice: Choice) {
@@ -178,37 +159,9 @@ fn say(world: &mut World, source: &str, type_: &str, more: serde_json::Value) {
     world.results.push(said);
 }
 
-/// Keptn v1's cases C1-C9: each executor also says that it began.
-#[rstest]
-#[case::c1(&[("pass", "succeeded")], "Succeeded", "pass")]
-#[case::c2(&[("pass", "succeeded"), ("pass", "succeeded")], "Succeeded", "pass")]
-#[case::c3(&[("pass", "succeeded"), ("fail", "succeeded")], "Failed", "fail")]
-#[case::c4(&[("pass", "succeeded"), ("warning", "succeeded")], "Succeeded", "warning")]
-#[case::c5(&[("pass", "succeeded"), ("fail", "errored")], "Failed", "fail")]
-#[case::c7(&[("pass", "succeeded"), ("unknown result", "succeeded")], "Failed", "fail")]
-#[case::c9(&[("pass", "succeeded"), ("pass", "errored")], "Failed", "fail")]
-fn what_executors_say_together(#[case] said: &[(&str, &str)], #[case] phase: &str, #[case] result: &str) {
-    let mut world = outside();
-    world.turn();
-    for (i, _) in said.iter().enumerate() {
-        say(&mut world, &format!("e{i}"), "Started", json!({}));
-    }
-    for (i, (result, status)) in said.iter().enumerate() {
-        let more = json!({"result": result, "status": status, "data": {format!("e{i}"): i}});
-        say(&mut world, &format!("e{i}"), "Finished", more);
-    }
-    let end = world.play_out();
-    assert_eq!((end.phase.as_str(), end.result.as_deref()), (phase, Some(result)));
-    let payload = end.payload.unwrap();
-    assert!(
-        (0..said.len()).all(|i| payload[&format!("e{i}")] == json!(i)),
-        "all data is merged"
-    );
-}
-
-/// Keptn v1's cases F1-F4, by who says it instead of by counting.
+/// What executors say together is in tests/it/keptn/outside.rs.
 #[test]
-fn a_task_ends_when_all_that_began_have_ended() {
+fn what_was_heard_stays_when_the_objects_are_gone() {
     let mut world = outside();
     world.turn();
     say(&mut world, "a", "Started", json!({}));
@@ -216,32 +169,18 @@ fn a_task_ends_when_all_that_began_have_ended() {
     say(&mut world, "a", "Finished", json!({"result": "pass"}));
     let half = world.turn().status;
     assert!(!half.done && half.message.ends_with("of b"), "{}", half.message);
-    // What was heard stays, also when the objects are gone.
     world.results.clear();
     say(&mut world, "b", "Finished", json!({"result": "pass"}));
     assert_eq!(world.play_out().phase, "Succeeded");
 }
 
 #[test]
-fn a_late_beginning_is_no_obstacle() {
-    // Keptn v1's cases S2: the end arrives before the beginning; here it implies it.
+fn it_never_ends_and_is_overdue() {
     let mut world = outside();
     world.turn();
-    say(&mut world, "a", "Finished", json!({}));
-    assert_eq!(world.play_out().phase, "Succeeded");
-}
-
-#[rstest]
-#[case::s10_nobody_begins(false, 60)]
-#[case::it_never_ends(true, 600)]
-fn outside_executors_have_a_deadline(#[case] begins: bool, #[case] seconds: i64) {
-    let mut world = outside();
-    world.turn();
-    if begins {
-        say(&mut world, "a", "Started", json!({}));
-    }
+    say(&mut world, "a", "Started", json!({}));
     let start = world.now;
     let end = world.play_out();
     assert_eq!((end.phase.as_str(), end.reason.as_str()), ("Failed", "TimedOut"));
-    assert_eq!(world.now.duration_since(start).as_secs(), seconds);
+    assert_eq!(world.now.duration_since(start).as_secs(), 600);
 }

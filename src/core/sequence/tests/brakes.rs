@@ -2,19 +2,6 @@
 
 use super::*;
 
-impl World {
-    fn status_or_default(&self) -> SequenceExecutionStatus {
-        self.run.status.clone().unwrap_or_default()
-    }
-
-    fn ask(&mut self, desired: Desired) {
-        self.run.spec.control = Some(Control {
-            desired,
-            ..Control::default()
-        });
-    }
-}
-
 #[test]
 fn abort_deletes_the_job_and_wins() {
     let script: Script = |_, _| -1;

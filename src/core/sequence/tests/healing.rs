@@ -161,3 +161,62 @@ fn measuring_again_after_an_outage_goes_on_without_another_action() {
     assert_eq!(end.phase, "Succeeded");
     assert_eq!(world.created.len(), 2);
 }
+
+/// A gate of one minute that must hold for 150 s.
+fn must_hold(gate: Gate) -> World {
+    let mut world = World::new(&["a", "b"], all_well, gate);
+    if let Some(Ok(found)) = world.facts.run.as_mut() {
+        let task = found
+            .sequence
+            .tasks
+            .iter_mut()
+            .find(|t| t.name == "evaluation")
+            .unwrap();
+        let properties = json!({"timeframe": "1m", "mustHoldFor": "150s"});
+        task.properties = serde_json::from_value(properties).unwrap();
+    }
+    world
+}
+
+#[test]
+fn a_gate_that_must_hold_is_looked_at_until_it_was_good_for_that_long() {
+    let mut world = must_hold(|_| Some("pass"));
+    let end = world.play_out();
+    assert_eq!(end.phase, "Succeeded");
+    let task = end.attempts[0].tasks.last().unwrap();
+    // After 0, 60, 120 and 150 seconds.
+    let asked = task.evaluation.clone().unwrap();
+    assert_eq!(asked.try_, 4);
+    let (since, last) = (asked.good_since.unwrap().0, asked.window.unwrap().end.0);
+    assert_eq!(last.duration_since(since).as_secs(), 150);
+    assert!(
+        task.message
+            .contains("2m30s after it was good for the first time"),
+        "{}",
+        task.message
+    );
+}
+
+#[test]
+fn a_gate_that_does_not_hold_escalates() {
+    // The first verdict of the first attempt is good, the second is not.
+    let mut world = must_hold(|_| Some("pass"));
+    let held = |s: &SequenceExecutionStatus| s.message.contains("must hold");
+    let shown = world.play_until(held).message;
+    assert!(
+        shown.starts_with(
+            "evaluation: good since 2027-01-15T08:01:02Z (pass); must hold until 2027-01-15T08:03:32Z"
+        ),
+        "{shown}"
+    );
+    world.gate = |attempt| if attempt == 1 { Some("fail") } else { Some("pass") };
+    let end = world.play_out();
+    assert_eq!((end.phase.as_str(), end.attempts.len()), ("Succeeded", 2));
+    let task = end.attempts[0].tasks.last().unwrap();
+    assert_eq!(task.result.as_deref(), Some("fail"));
+    assert!(
+        task.message.contains("1m after it was good for the first time"),
+        "{}",
+        task.message
+    );
+}

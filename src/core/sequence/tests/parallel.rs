@@ -102,7 +102,7 @@ fn all_actions_start_in_one_decision_recorded_before_they_are_created() {
     assert_eq!(decision.status.message, "je-test: 2 Jobs start, 0 run");
 }
 
-/// Keptn v1's cases S4a.
+/// As tests/it/keptn/outside.rs tells it of outside executors (S4a), of Jobs.
 #[rstest]
 #[case::the_failed_one_first("load", "soak")]
 #[case::the_failed_one_last("soak", "load")]
