@@ -3,7 +3,7 @@
 #   make test   everything that CI checks
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: model bench bench-gate bench-step bench-sequence bench-memory help demo demo-down test test-rust test-go test-control-plane test-cluster test-readme lint generate image install-deps
+.PHONY: model bench bench-gate bench-step bench-sequence bench-memory help demo demo-down test test-rust test-go test-prometheus test-control-plane test-cluster test-readme lint generate image install-deps
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ test-rust: ## Unit tests and scenarios in virtual time
 
 test-go: ## Tests of the cluster tool and of the demo service
 	@hack/test.sh go
+
+test-prometheus: ## Measurements with a real Prometheus; Debian or Ubuntu
+	@hack/test.sh prometheus
 
 test-control-plane: ## Tests against a real API server; no root needed
 	@hack/test.sh control-plane

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests, from the quickest to the slowest.
 #
-#   test.sh [all|lint|rust|go|control-plane|cluster|readme]
+#   test.sh [all|lint|rust|go|prometheus|control-plane|cluster|readme]
 #
 # `all` installs what it needs (root, Debian or Ubuntu). Where a part can't run, it says so at the end; with CI=true that
 # is an error.
@@ -47,6 +47,14 @@ go_tests() {
 	for dir in hack/cluster examples/tutorial/helloservice; do
 		(cd "$dir" && CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath" go test ./...)
 	done
+}
+
+# Against a real Prometheus, a process of this machine on a loopback port.
+prometheus() {
+	rust
+	COXSWAIN_TEST_PROMETHEUS=$(hack/images/build.sh --prometheus)
+	export COXSWAIN_TEST_PROMETHEUS
+	cargo test --quiet --locked --features testing --test it prometheus:: -- --ignored --test-threads 4
 }
 
 # A control plane of its own, for tests that play the kubelet themselves.
@@ -112,6 +120,11 @@ all() {
 	timed "lint" lint
 	timed "unit tests and scenarios" rust_tests
 	timed "Go tests" go_tests
+	if can_run_containers; then
+		timed "Prometheus" prometheus
+	else
+		leave_out "the tests with a real Prometheus" "they need root on Debian or Ubuntu"
+	fi
 	timed "control plane" control_plane
 	if can_run_containers; then
 		timed "the cluster program" hack/cluster/selftest.sh
@@ -131,8 +144,9 @@ all) all ;;
 lint) timed lint lint ;;
 rust) timed "unit tests and scenarios" rust_tests ;;
 go) timed "Go tests" go_tests ;;
+prometheus) timed "Prometheus" prometheus ;;
 control-plane) timed "control plane" control_plane ;;
 cluster) timed "cluster" cluster ;;
 readme) timed "README" readme ;;
-*) die "there is no part '$1'; there are: all, lint, rust, go, control-plane, cluster, readme" ;;
+*) die "there is no part '$1'; there are: all, lint, rust, go, prometheus, control-plane, cluster, readme" ;;
 esac

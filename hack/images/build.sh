@@ -5,6 +5,7 @@
 #   build.sh [--only NAME]... [OUTDIR]   print the tars' paths, one a line; with OUTDIR, of copies named NAME.tar there
 #   build.sh --list                      print NAME and TAG of each image
 #   build.sh --helm                      print the path of the helm binary that goes into the helm image
+#   build.sh --prometheus                print the path of the prometheus binary that goes into the prometheus image
 #
 # COXSWAIN_CACHE   where to cache (default ${XDG_CACHE_HOME:-~/.cache}/coxswain)
 # COXSWAIN_DEBIAN  where Debian packages come from (default http://deb.debian.org)
@@ -80,6 +81,19 @@ prepare() {
 	trap 'rm -rf "$scratch"' EXIT
 }
 
+# prometheus_binary: prints the path of Debian's prometheus, unpacked but not installed: that would start it as a service.
+prometheus_binary() {
+	local deb program
+	deb=$(debs prometheus | only prometheus)
+	program=$cache/bin/$(basename "$deb" .deb)
+	if [ ! -x "$program" ]; then
+		mkdir "$scratch/prometheus"
+		unpack "$scratch/prometheus" <<<"$deb"
+		mv "$scratch/prometheus/usr/bin/prometheus" "$program"
+	fi
+	printf '%s\n' "$program"
+}
+
 main() {
 	local only=() out='' name tar
 	while [ $# -gt 0 ]; do
@@ -96,6 +110,11 @@ main() {
 		--helm)
 			prepare
 			helm_binary
+			return
+			;;
+		--prometheus)
+			prepare
+			prometheus_binary
 			return
 			;;
 		-h | --help)

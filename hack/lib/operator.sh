@@ -68,7 +68,7 @@ measure_beside() {
 		sleep 0.2
 	done
 	quietly "${kubectl[@]}" -n "$1" patch metricsprovider prometheus --type merge \
-		-p "{\"spec\":{\"prometheus\":{\"url\":\"http://127.0.0.1:$port\"}}}"
+		-p "{\"spec\":{\"prometheus\":{\"url\":\"http://127.0.0.1:$port\",\"allowLoopback\":true}}}"
 }
 
 # stop_beside: ends what run_beside and measure_beside started, if it is there.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Condition, Duration, Timestamp,
     common::{SourceRef, labels},
+    sli::{RangeQuery, SeriesReducer},
     slo::SloBody,
 };
 
@@ -141,10 +142,16 @@ pub struct IndicatorQuery {
     /// The query, with placeholders.
     #[schemars(length(max = 8192))]
     pub query: String,
-    /// The MetricsProvider that answers; empty when none could be found.
+    /// The MetricsProvider that answers; empty when the namespace's only one does, or the installation's default.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 253))]
     pub provider: String,
+    /// What one series is made of several with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reduce: Option<SeriesReducer>,
+    /// A range query over the window, in place of one at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<RangeQuery>,
 }
 
 /// The verdict.
@@ -226,6 +233,9 @@ pub struct IndicatorResult {
     /// What the provider said, when there is no value.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// What the provider remarked about its answer: at most 5, of at most 256 characters each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One criterion, what it came to, and whether it was violated.

@@ -86,7 +86,8 @@ fn rule<'a>(group: &'a str, resources: &[&'a str], verbs: &'a [&'a str], why: &'
     }
 }
 
-/// What the operator needs in every namespace in which it works. There are no Secrets: they reach Jobs by name only.
+/// What the operator needs in every namespace in which it works. There are no Secrets: they reach Jobs by name only, and
+/// those of MetricsProviders are read where an administrator binds [`CREDENTIALS`].
 fn operator() -> Vec<Rule<'static>> {
     vec![
         rule(GROUP, &DEFINITIONS, READ, "what users define"),
@@ -185,6 +186,19 @@ fn own_namespace() -> Vec<Rule<'static>> {
     }]
 }
 
+/// The role that nobody has until an administrator binds it in a namespace.
+const CREDENTIALS: &str = "metrics-credentials";
+
+/// What the operator may be given in the namespaces of MetricsProviders.
+fn credentials() -> Vec<Rule<'static>> {
+    vec![rule(
+        "",
+        &["secrets"],
+        &["get"],
+        "the Secrets that MetricsProviders name; bind it with a RoleBinding in their namespace, never for the whole cluster",
+    )]
+}
+
 /// The roles of users: name, the built-in role that it adds to, its rules. None may write a status.
 fn user_roles(plurals: &[String]) -> Vec<(&'static str, Option<&'static str>, Vec<Rule<'_>>)> {
     let all: Vec<&str> = plurals.iter().map(String::as_str).collect();
@@ -279,6 +293,14 @@ pub(super) fn files() -> Vec<File> {
             ),
         ),
         file("hold_role_binding.yaml", &binding("Role", "coxswain-hold", true)),
+        file(
+            "metrics_credentials_role.yaml",
+            &format!(
+                "{}rules:\n{}",
+                head("ClusterRole", &format!("coxswain-{CREDENTIALS}"), false),
+                yaml(&credentials())
+            ),
+        ),
     ];
     let plurals = plurals();
     for (name, built_in, rules) in user_roles(&plurals) {
@@ -303,6 +325,7 @@ pub(super) fn chart_files() -> Vec<File> {
     let mut all = vec![
         file("files/operator-rules.yaml", &yaml(&operator())),
         file("files/hold-rules.yaml", &yaml(&own_namespace())),
+        file(&format!("files/{CREDENTIALS}-rules.yaml"), &yaml(&credentials())),
     ];
     let plurals = plurals();
     for (name, _, rules) in user_roles(&plurals) {
@@ -475,8 +498,28 @@ mod tests {
     #[test]
     fn no_secrets_no_wildcards() {
         for file in files() {
+            let optional = file.path == "metrics_credentials_role.yaml";
             assert!(
-                !file.content.contains("secrets") && !file.content.contains('*'),
+                (optional || !file.content.contains("secrets")) && !file.content.contains('*'),
+                "{}",
+                file.path
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_is_bound_to_the_role_that_reads_secrets() {
+        let rules = rules_of("metrics_credentials_role.yaml");
+        assert_eq!(rules.len(), 1);
+        let (resources, verbs) = (rules[0].resources.as_ref().unwrap(), &rules[0].verbs);
+        assert_eq!(
+            (resources.as_slice(), verbs.as_slice()),
+            (["secrets".to_owned()].as_slice(), ["get".to_owned()].as_slice())
+        );
+        for file in files().iter().chain(&chart_files()) {
+            let bound = file.content.contains("roleRef") && file.content.contains(CREDENTIALS);
+            assert!(
+                !bound && !file.content.contains("aggregate-to-operator"),
                 "{}",
                 file.path
             );

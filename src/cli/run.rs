@@ -23,7 +23,8 @@ pub struct Args {
     /// Where /healthz and /readyz are served.
     #[arg(long, env = "COXSWAIN_HEALTH_ADDRESS", default_value = "0.0.0.0:8081")]
     health_address: SocketAddr,
-    /// The namespace that the operator runs in; the ConfigMap coxswain-hold in it holds everything back.
+    /// The namespace that the operator runs in; the ConfigMap coxswain-hold in it holds everything back, and a
+    /// MetricsProvider in it may be the default for all.
     #[arg(long, env = "POD_NAMESPACE", default_value = "coxswain-system")]
     namespace: String,
 }
@@ -50,13 +51,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         own_namespace: args.namespace,
         ready,
     };
-    let ended = controllers::run(
-        context,
-        Arc::new(Prometheus::default()),
-        &options,
-        shutdown.clone(),
-    )
-    .await;
+    let metrics = Arc::new(Prometheus::new(context.client.clone()));
+    let ended = controllers::run(context, metrics, &options, shutdown.clone()).await;
     shutdown.cancel();
     health
         .await

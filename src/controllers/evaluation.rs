@@ -1,7 +1,7 @@
 //! Evaluations: asks what each one's spec says, and writes the verdict, once.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -24,19 +24,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Context,
+    questions::{Open, Providers},
     supervise::{Backoff, Error},
 };
 use crate::{
     api::{Duration as ApiDuration, Evaluation, MetricsProvider, execution::PinnedGate},
     core::evaluation::{
         self, Asking, Finding, Gate, Measured, Query, Trouble,
-        decide::{choose_provider, grace, note},
+        decide::{grace, note},
     },
     core::{definitions::pinned, note::Note, place::Place},
     facts::{
         self, READ_TIMEOUT, WATCH_TIMEOUT,
         guarded::Guarded,
-        metrics::{MetricsSource, QueryError, Sample},
+        metrics::{Answer, MetricsSource, QueryError, Sample},
         stores::{Cache, Definitions},
     },
 };
@@ -62,6 +63,8 @@ struct Progress {
     tries: u32,
     /// What was answered: the window is fixed, so it would be answered the same again.
     values: BTreeMap<String, Measured>,
+    /// What was remarked about it.
+    warnings: BTreeMap<String, Vec<String>>,
 }
 
 /// Why some of the queries have no answer.
@@ -72,18 +75,13 @@ enum Unanswered {
     ForNow(String, String),
 }
 
-/// One query on its way.
-struct Question {
-    indicator: String,
-    provider: Arc<MetricsProvider>,
-    query: String,
-}
-
 struct Evaluations {
     context: Arc<Context>,
     metrics: Arc<dyn MetricsSource>,
     providers: Cache<MetricsProvider>,
     definitions: Definitions,
+    /// Where the installation's default provider is.
+    own_namespace: String,
     pool: Semaphore,
     backoff: Backoff,
     progress: Mutex<HashMap<String, Progress>>,
@@ -108,11 +106,11 @@ pub fn watch(
     (store, stream)
 }
 
-/// Runs until `shutdown` is cancelled, or the watch ends.
+/// Runs until `shutdown` is cancelled, or the watch ends. `own_namespace` is where a default provider may be.
 pub async fn run(
     context: Arc<Context>,
     metrics: Arc<dyn MetricsSource>,
-    definitions: Definitions,
+    (definitions, own_namespace): (Definitions, String),
     (store, stream): (
         Store<Guarded<Evaluation>>,
         impl Stream<Item = Result<Guarded<Evaluation>, watcher::Error>> + Send + 'static,
@@ -124,6 +122,7 @@ pub async fn run(
         metrics,
         providers: definitions.providers.clone(),
         definitions,
+        own_namespace,
         pool: Semaphore::new(POOL),
         backoff: Backoff::default(),
         progress: Mutex::default(),
@@ -185,6 +184,7 @@ impl Evaluations {
                     None => Finding::Measured {
                         gate,
                         values: progress.values,
+                        warnings: progress.warnings,
                     },
                     Some(Unanswered::ForGood(trouble)) => Finding::Trouble(trouble),
                     Some(Unanswered::ForNow(indicator, why)) => {
@@ -258,47 +258,41 @@ impl Evaluations {
         queries: &BTreeMap<String, Query>,
         progress: &mut Progress,
     ) -> Option<Unanswered> {
-        let namespace = evaluation.namespace().unwrap_or_default();
-        let existing: BTreeMap<String, Arc<MetricsProvider>> = self
-            .providers
-            .of(&namespace)
-            .into_iter()
-            .map(|p| (p.name_any(), p))
-            .collect();
-        let names: BTreeSet<String> = existing.keys().cloned().collect();
-        let mut open = Vec::new();
-        for (indicator, query) in queries {
-            if progress.values.contains_key(indicator) {
-                continue;
-            }
-            match choose_provider(&query.provider, &names) {
-                Ok(name) => open.extend(existing.get(name).map(|provider| Question {
-                    indicator: indicator.clone(),
-                    provider: provider.clone(),
-                    query: query.query.clone(),
-                })),
-                Err(why) => {
-                    let indicator = indicator.clone();
-                    return Some(Unanswered::ForGood(Trouble::ProviderMissing { indicator, why }));
-                }
-            }
-        }
-        let at = window_end(evaluation, self.context.clock.now());
+        let now = self.context.clock.now();
+        let times = evaluation
+            .spec
+            .window
+            .as_ref()
+            .map_or((now, now), |w| (w.start.0, w.end.0));
+        let unanswered = queries
+            .iter()
+            .filter(|(name, _)| !progress.values.contains_key(*name));
+        let providers = Providers::of(evaluation, &self.providers, &self.own_namespace);
+        let open = match providers.questions(unanswered, times) {
+            Ok(open) => open,
+            Err(trouble) => return Some(Unanswered::ForGood(trouble)),
+        };
         let count = open.len();
         let mut answers = stream::iter(open)
-            .map(|question| self.answer(question, at))
+            .map(|open| self.answer(open))
             .buffer_unordered(PER_EVALUATION);
         let round = async {
             while let Some((indicator, answer)) = answers.next().await {
-                let measured = match answer {
-                    Ok(Sample::Value(value)) => Measured::Value(value),
-                    Ok(Sample::Missing(why)) => Measured::Missing(why),
+                let Answer { sample, warnings } = match answer {
+                    Ok(answer) => answer,
                     Err(QueryError::BadQuery(why)) => {
                         return Some(Unanswered::ForGood(Trouble::InvalidQuery { indicator, why }));
                     }
                     // The others would most likely fare the same: they are not waited for.
                     Err(QueryError::Unavailable(why)) => return Some(Unanswered::ForNow(indicator, why)),
                 };
+                let measured = match sample {
+                    Sample::Value(value) => Measured::Value(value),
+                    Sample::Missing(why) => Measured::Missing(why),
+                };
+                if !warnings.is_empty() {
+                    progress.warnings.insert(indicator.clone(), warnings);
+                }
                 progress.values.insert(indicator, measured);
             }
             None
@@ -311,11 +305,11 @@ impl Evaluations {
         unanswered
     }
 
-    async fn answer(&self, question: Question, at: Timestamp) -> (String, Result<Sample, QueryError>) {
+    async fn answer(&self, open: Open) -> (String, Result<Answer, QueryError>) {
         // The pool is never closed; if it were, nothing would be lost but the bound.
         let _slot = self.pool.acquire().await;
-        let answer = self.metrics.query(&question.provider, &question.query, at).await;
-        (question.indicator, answer)
+        let answer = self.metrics.query(&open.provider, &open.question).await;
+        (open.indicator, answer)
     }
 
     /// Writes the verdict, tells it, and lets go of the oldest ones.
@@ -416,6 +410,7 @@ impl Evaluations {
             since: now,
             tries: 0,
             values: BTreeMap::new(),
+            warnings: BTreeMap::new(),
         };
         progress.get(uid).cloned().unwrap_or_else(fresh)
     }

@@ -7,11 +7,15 @@ use serde_json::json;
 use super::*;
 use crate::{
     api::{EvaluationStatus, condition_is},
+    facts::metrics::Question,
     facts::stores::Definitions,
     testing::{Fault, Operator, World, world::NAMESPACE},
 };
 
 type Answer = Result<Sample, QueryError>;
+
+/// The operator's own namespace.
+const OPERATORS: &str = "coxswain-system";
 
 /// A metrics server that answers as the test says: given the query and how many came before.
 struct Scripted<F> {
@@ -20,13 +24,17 @@ struct Scripted<F> {
 }
 
 impl<F: Fn(&str, usize) -> Answer + Send + Sync> MetricsSource for Scripted<F> {
-    fn query<'a>(&'a self, _: &'a MetricsProvider, query: &'a str, at: Timestamp) -> BoxFuture<'a, Answer> {
+    fn query<'a>(
+        &'a self,
+        _: &'a MetricsProvider,
+        question: &'a Question,
+    ) -> BoxFuture<'a, Result<super::Answer, QueryError>> {
         let before = {
             let mut asked = self.asked.lock().unwrap();
-            asked.push((query.to_owned(), at));
+            asked.push((question.query.clone(), question.end));
             asked.len() - 1
         };
-        async move { (self.answer)(query, before) }.boxed()
+        async move { (self.answer)(&question.query, before).map(super::Answer::from) }.boxed()
     }
 }
 
@@ -46,7 +54,7 @@ fn operate(
         let context = Context::new(seat.client, seat.clock);
         tokio::select! {
             () = watches => {}
-            () = run(context.clone(), metrics, definitions.clone(), watch(&context.client), seat.shutdown) => {}
+            () = run(context.clone(), metrics, (definitions.clone(), OPERATORS.to_owned()), watch(&context.client), seat.shutdown) => {}
         }
     });
     (operator, asked)
@@ -277,6 +285,63 @@ fn without_a_provider_it_is_inconclusive(
             ("Inconclusive", "ProviderMissing")
         );
         assert!(status.message.contains(remedy), "{}", status.message);
+    });
+}
+
+/// A provider in the operator's own namespace.
+fn operators_provider(world: &World, name: &str, annotation: &str) {
+    world.apply(&format!(
+        "{{apiVersion: v1, kind: Namespace, metadata: {{name: {OPERATORS}}}}}"
+    ));
+    world.apply(&format!(
+        "{{apiVersion: coxswain.dev/v1alpha1, kind: MetricsProvider, \
+          metadata: {{name: {name}, namespace: {OPERATORS}, annotations: {{{annotation}}}}}, \
+          spec: {{prometheus: {{url: 'http://prometheus:9090'}}}}}}"
+    ));
+}
+
+const IS_DEFAULT: &str = "coxswain.dev/default-provider: 'true'";
+
+#[test]
+fn a_namespace_without_a_provider_has_the_installations_default_one() {
+    World::run(async |world| {
+        operators_provider(&world, "other", "");
+        operators_provider(&world, "all", IS_DEFAULT);
+        evaluation_with(&world, "one", "<=+10%", "");
+        let (_operator, _) = operate(&world, good);
+        assert_eq!(ended(&world, "one").await.result.as_deref(), Some("pass"));
+    });
+}
+
+#[test]
+fn a_provider_that_is_not_marked_is_nobodys_default() {
+    World::run(async |world| {
+        operators_provider(&world, "other", "coxswain.dev/default-provider: 'no'");
+        evaluation_with(&world, "one", "<=+10%", "");
+        let (_operator, _) = operate(&world, good);
+        let status = ended(&world, "one").await;
+        assert_eq!(status.reason, "ProviderMissing");
+        assert!(status.message.contains("mark one of the operator's namespace"));
+    });
+}
+
+#[test]
+fn a_provider_with_a_mistake_is_not_asked() {
+    World::run(async |world| {
+        world.apply(
+            "{apiVersion: coxswain.dev/v1alpha1, kind: MetricsProvider, metadata: {name: prom}, \
+              spec: {prometheus: {url: 'http://localhost:9090'}}}",
+        );
+        evaluation(&world, "one");
+        let (_operator, asked) = operate(&world, good);
+        let status = ended(&world, "one").await;
+        assert_eq!(
+            (status.phase.as_str(), status.reason.as_str()),
+            ("Inconclusive", "ProviderInvalid")
+        );
+        let says = "MetricsProvider prom is not valid: spec.prometheus.url: \"http://localhost:9090\" is a loopback address";
+        assert!(status.message.contains(says), "{}", status.message);
+        assert!(asked.lock().unwrap().is_empty());
     });
 }
 

@@ -8,6 +8,7 @@ pub mod evaluation;
 pub mod execution;
 pub mod history;
 pub mod problem;
+mod questions;
 pub mod retry;
 pub mod run;
 pub mod supervise;

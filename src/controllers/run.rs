@@ -23,7 +23,8 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 /// How the operator is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The namespace that the operator runs in: where the ConfigMap `coxswain-hold` is looked for.
+    /// The namespace that the operator runs in: where the ConfigMap `coxswain-hold` and the default MetricsProvider are
+    /// looked for.
     pub own_namespace: String,
     /// Set to true when every cache was filled.
     pub ready: watch::Sender<bool>,
@@ -110,14 +111,9 @@ pub async fn run(
     };
     let executions = execution::run(context.clone(), inputs, told());
     spawn(&mut deciders, "the executions' controller", executions);
+    let judged_by = (definitions.clone(), options.own_namespace.clone());
     let watched = (unanswered, evaluation_stream);
-    let judging = evaluation::run(
-        context.clone(),
-        metrics,
-        definitions.clone(),
-        watched,
-        shutdown.clone(),
-    );
+    let judging = evaluation::run(context.clone(), metrics, judged_by, watched, shutdown.clone());
     spawn(&mut deciders, "the evaluations' controller", judging);
     let delivering = delivery::run(context.clone(), definitions, deliveries, delivery_stream, told());
     spawn(&mut deciders, "the deliveries' controller", delivering);

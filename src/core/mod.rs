@@ -1,5 +1,6 @@
 //! Every decision, pure: facts and `now` in, a decision out.
 
+pub mod address;
 pub mod approval;
 pub mod definitions;
 pub mod delivery;

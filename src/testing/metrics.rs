@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::MetricsProvider,
-    facts::metrics::{MetricsSource, QueryError, Sample},
+    facts::metrics::{Answer, MetricsSource, QueryError, Question, Sample},
 };
 
 /// Answers a query, asked at a time.
@@ -67,13 +67,13 @@ impl MetricsSource for Metrics {
     fn query<'a>(
         &'a self,
         _: &'a MetricsProvider,
-        query: &'a str,
-        at: Timestamp,
-    ) -> BoxFuture<'a, Result<Sample, QueryError>> {
+        question: &'a Question,
+    ) -> BoxFuture<'a, Result<Answer, QueryError>> {
         Box::pin(async move {
             let mut shared = self.shared.lock().expect("nobody panics while answering");
+            let (query, at) = (question.query.as_str(), question.end);
             shared.asked.push((query.to_owned(), at));
-            (shared.oracle)(query, at)
+            (shared.oracle)(query, at).map(Answer::from)
         })
     }
 }

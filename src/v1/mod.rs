@@ -107,7 +107,25 @@ pub fn indicator(
 ) -> Result<ServiceLevelIndicatorSpec, Errors> {
     let mut read = Reading::new(file, bytes.as_ref(), Kind::Indicator)?;
     read.place(None, scope)?;
-    read.finish(&schema::spec_of(ServiceLevelIndicator::crd()), None)
+    read.numbers_as_text("indicators");
+    let spec: ServiceLevelIndicatorSpec =
+        read.finish(&schema::spec_of(ServiceLevelIndicator::crd()), None)?;
+    // The schema says nothing about what is no text; that there must be a query in the text, the import says.
+    let wrong: Vec<Error> = spec
+        .indicators
+        .iter()
+        .filter(|(_, indicator)| !indicator.0.is_string())
+        .filter_map(|(name, indicator)| {
+            crate::core::evaluation::indicator::parse(&schema::join("indicators", name), indicator).err()
+        })
+        .flatten()
+        .map(|invalid| Error::value(file, &invalid.path, invalid.message))
+        .collect();
+    if wrong.is_empty() {
+        Ok(spec)
+    } else {
+        Err(Errors(wrong))
+    }
 }
 
 /// The shape of a file with `apiVersion`, `kind`, `metadata` and `spec`. Keptn never looked at `kind`, so it may be
@@ -182,6 +200,20 @@ impl<'a> Reading<'a> {
                     .and_then(Value::as_str)
                     .map_or_else(|| other.to_string(), str::to_owned),
             ),
+        }
+    }
+
+    /// Makes text of the numbers and booleans below a field, as they were written: Keptn took them for text.
+    fn numbers_as_text(&mut self, field: &str) {
+        let values = self.value.get_mut(field).and_then(Value::as_object_mut);
+        for (name, value) in values.into_iter().flatten() {
+            let written = self.texts.get(field).and_then(|texts| texts.get(name)?.as_str());
+            match value {
+                Value::Number(_) | Value::Bool(_) => {
+                    *value = json!(written.map_or_else(|| value.to_string(), str::to_owned));
+                }
+                _ => {}
+            }
         }
     }
 

@@ -41,6 +41,20 @@ const KINDS: [Kind; 6] = [
 ];
 
 #[test]
+fn an_indicator_is_text_as_it_was_written_or_our_own_object() {
+    let read = read(
+        Kind::Indicator,
+        "indicators: {a: up, b: 1.50, c: true, d: null, e: {query: up, reduce: sum, range: {reduce: max, step: 30s}}}",
+    )
+    .unwrap();
+    let object = json!({"query": "up", "reduce": "sum", "range": {"reduce": "max", "step": "30s"}});
+    assert_eq!(
+        read["indicators"],
+        json!({"a": "up", "b": "1.50", "c": "true", "e": object})
+    );
+}
+
+#[test]
 fn the_tutorial_s_files_are_read_unedited() {
     let shipyard = read(Kind::Shipyard, SHIPYARD).unwrap();
     let action = &shipyard["stages"][1]["sequences"][1]["triggeredOn"][0]["selector"]["match"];
@@ -218,7 +232,7 @@ fn unknown_fields_are_refused_by_name(#[case] kind: Kind, #[case] text: &str, #[
 #[case::text(
     Kind::Indicator,
     "indicators: {a: [x]}",
-    "f: indicators.a: is a list; write text"
+    "f: indicators.a: is a list; write a query, or an object with query, reduce and range"
 )]
 #[case::enumerated(
     Kind::JobConfig,

@@ -21,6 +21,7 @@ mod import;
 mod keptn;
 mod model;
 mod playing;
+mod prometheus;
 mod scenarios;
 mod simulate;
 mod virtual_time;

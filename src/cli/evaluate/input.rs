@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde_json::Value;
 
 use crate::{
-    api::{Scope, slo::SloBody},
+    api::{Scope, sli::Measure, slo::SloBody},
     cli::simulate::input::documents,
     core::{
-        evaluation::{Outcome, Past, objective::parse_at},
+        evaluation::{Outcome, Past, indicator, objective::parse_at},
         simulate::{Definitions, Mistake},
     },
     v1::{self, Content, Kind},
@@ -70,24 +70,35 @@ pub(super) fn objectives(path: &Path, scope: &Scope) -> anyhow::Result<Objective
 }
 
 /// Reads an sli.yaml or a ServiceLevelIndicator: the queries by indicator.
-pub(super) fn indicators(path: &Path, scope: &Scope) -> anyhow::Result<BTreeMap<String, String>> {
+pub(super) fn indicators(path: &Path, scope: &Scope) -> anyhow::Result<BTreeMap<String, Measure>> {
     let (shown, bytes) = bytes(path)?;
-    match Content::of(&shown, &bytes) {
-        Content::Keptn(Kind::Indicator) => Ok(v1::indicator(&shown, &bytes, &filled(scope))?.indicators),
+    let written = match Content::of(&shown, &bytes) {
+        Content::Keptn(Kind::Indicator) => v1::indicator(&shown, &bytes, &filled(scope))?.indicators,
         Content::Ours => {
             let object = only(
                 definitions(path)?.snapshot.indicators,
                 &shown,
                 "ServiceLevelIndicator",
             )?;
-            Ok(object.spec.indicators.clone())
+            object.spec.indicators.clone()
         }
-        other => Err(wrong_file(
-            &shown,
-            other,
-            "an sli.yaml or a ServiceLevelIndicator",
-        )),
+        other => {
+            return Err(wrong_file(
+                &shown,
+                other,
+                "an sli.yaml or a ServiceLevelIndicator",
+            ));
+        }
+    };
+    let mut read = BTreeMap::new();
+    for (name, indicator) in &written {
+        let measure = indicator::parse(&format!("indicators.{name}"), indicator).map_err(|mistakes| {
+            let lines: Vec<String> = mistakes.iter().map(|m| format!("{shown}: {m}")).collect();
+            anyhow!(lines.join("\n"))
+        })?;
+        read.insert(name.clone(), measure);
     }
+    Ok(read)
 }
 
 fn filled(scope: &Scope) -> Scope {

@@ -22,7 +22,7 @@ use crate::{
             query::{self, Values, substitute},
         },
     },
-    facts::metrics::{MetricsSource, Prometheus, QueryError, Sample},
+    facts::metrics::{MetricsSource, Prometheus, QueryError, Question, Sample},
 };
 
 /// So many queries are asked at once.
@@ -148,7 +148,11 @@ fn from_values(
                 .iter()
                 .map(|o| (o.sli.clone(), measured(&o.sli)))
                 .collect();
-            Finding::Measured { gate, values }
+            Finding::Measured {
+                gate,
+                values,
+                warnings: BTreeMap::new(),
+            }
         }
     };
     let status = evaluation::decide(&evaluation, &finding, history, now, now);
@@ -171,9 +175,14 @@ async fn from_prometheus(
     let queries = input::indicators(sli, place)?;
     gate.indicators = queries
         .into_iter()
-        .map(|(name, query)| {
-            let provider = PROVIDER.to_owned();
-            (name, IndicatorQuery { query, provider })
+        .map(|(name, measure)| {
+            let query = IndicatorQuery {
+                query: measure.query,
+                provider: PROVIDER.to_owned(),
+                reduce: measure.reduce,
+                range: measure.range,
+            };
+            (name, query)
         })
         .collect();
     let evaluation = object(args, place, &gate, window);
@@ -193,11 +202,19 @@ async fn from_prometheus(
                 )
             };
             let mut values: BTreeMap<String, Measured> = missing.into_keys().map(undefined).collect();
-            let end = evaluation.spec.window.as_ref().map_or(now, |w| w.end.0);
-            match ask(&provider(url), queries, end).await {
-                Ok(answered) => {
+            let times = evaluation
+                .spec
+                .window
+                .as_ref()
+                .map_or((now, now), |w| (w.start.0, w.end.0));
+            match ask(&provider(url), queries, times).await {
+                Ok((answered, warnings)) => {
                     values.extend(answered);
-                    Finding::Measured { gate, values }
+                    Finding::Measured {
+                        gate,
+                        values,
+                        warnings,
+                    }
                 }
                 Err(trouble) => Finding::Trouble(trouble),
             }
@@ -257,6 +274,7 @@ fn provider(url: &str) -> MetricsProvider {
         spec: MetricsProviderSpec {
             prometheus: PrometheusProvider {
                 url: url.to_owned(),
+                allow_loopback: true,
                 ..PrometheusProvider::default()
             },
         },
@@ -264,27 +282,35 @@ fn provider(url: &str) -> MetricsProvider {
     }
 }
 
+/// What was measured, and what the provider remarked, by indicator.
+type Answered = (BTreeMap<String, Measured>, BTreeMap<String, Vec<String>>);
+
 /// All answers, or why there is one that is none. Nothing is asked again: whoever typed the command can do that.
 async fn ask(
     provider: &MetricsProvider,
     queries: BTreeMap<String, Query>,
-    at: Timestamp,
-) -> Result<BTreeMap<String, Measured>, Trouble> {
+    (start, end): (Timestamp, Timestamp),
+) -> Result<Answered, Trouble> {
     let prometheus = Prometheus::default();
     let mut answers = stream::iter(queries)
         .map(|(indicator, query)| {
             let prometheus = &prometheus;
             async move {
-                let answer = prometheus.query(provider, &query.query, at).await;
-                (indicator, answer)
+                let question = Question {
+                    query: query.query,
+                    start,
+                    end,
+                    reduce: query.reduce,
+                    range: query.range,
+                };
+                (indicator, prometheus.query(provider, &question).await)
             }
         })
         .buffer_unordered(AT_ONCE);
-    let mut values = BTreeMap::new();
+    let (mut values, mut warnings) = Answered::default();
     while let Some((indicator, answer)) = answers.next().await {
-        let measured = match answer {
-            Ok(Sample::Value(value)) => Measured::Value(value),
-            Ok(Sample::Missing(why)) => Measured::Missing(why),
+        let answer = match answer {
+            Ok(answer) => answer,
             Err(QueryError::BadQuery(why)) => return Err(Trouble::InvalidQuery { indicator, why }),
             Err(QueryError::Unavailable(why)) => {
                 return Err(Trouble::ProviderUnavailable {
@@ -295,7 +321,14 @@ async fn ask(
                 });
             }
         };
+        let measured = match answer.sample {
+            Sample::Value(value) => Measured::Value(value),
+            Sample::Missing(why) => Measured::Missing(why),
+        };
+        if !answer.warnings.is_empty() {
+            warnings.insert(indicator.clone(), answer.warnings);
+        }
         values.insert(indicator, measured);
     }
-    Ok(values)
+    Ok((values, warnings))
 }

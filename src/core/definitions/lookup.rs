@@ -17,7 +17,7 @@ use crate::{
         jobconfig::{JobAction, JobTask},
         shipyard::{Sequence, Stage, Task},
     },
-    core::place::Place,
+    core::{evaluation::indicator, place::Place},
 };
 
 use super::{nearest::hint, verdict::Definition};
@@ -143,7 +143,8 @@ pub fn objective(
 }
 
 /// The queries of the indicators that are needed, by name; a name that no object has is absent. Queries merge project
-/// -> stage -> service. The provider is the one that the object names, else the only one of the namespace, else empty.
+/// -> stage -> service. The provider is the one that the object names, else the only one of the namespace, else empty: then
+/// the installation's default answers, where the namespace has none.
 pub fn indicators(
     slis: &[Arc<ServiceLevelIndicator>],
     providers: &[Arc<MetricsProvider>],
@@ -168,11 +169,16 @@ pub fn indicators(
         };
         let named = sli.spec.provider.as_ref().map(|p| p.name.clone());
         let provider = named.unwrap_or_else(|| only.clone());
-        for (name, query) in &sli.spec.indicators {
-            if wanted(name, &queries) {
+        for (name, indicator) in &sli.spec.indicators {
+            // All of them can be read: the object has no mistakes.
+            if wanted(name, &queries)
+                && let Ok(measure) = indicator::parse(name, indicator)
+            {
                 let query = IndicatorQuery {
-                    query: query.clone(),
+                    query: measure.query,
                     provider: provider.clone(),
+                    reduce: measure.reduce,
+                    range: measure.range,
                 };
                 queries.insert(name.clone(), query);
             }

@@ -8,21 +8,29 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    message::{cut, rounded_down},
+    message::{cut, cut_to, rounded_down, warned},
     objective::{Gate, parse_at},
     query::{Values, substitute},
     score::{Measured, Outcome, Past, Unmeasured, Verdict, judge, unverified},
     window::GRACE_MAX,
 };
 use crate::{
-    api::{Condition, Duration, Evaluation, EvaluationStatus, common::Time, set_condition},
-    core::{Invalid, Note},
+    api::{
+        Condition, Duration, Evaluation, EvaluationStatus,
+        common::Time,
+        set_condition,
+        sli::{RangeQuery, SeriesReducer},
+    },
+    core::{Invalid, Note, labels::DEFAULT_PROVIDER},
 };
 
 /// How long a provider that can't be asked is asked again, unless the Evaluation says otherwise.
 const GRACE: Duration = Duration::from_secs(60);
 /// The waits between asking and asking again double, from a second up to this.
 const ASK_AGAIN_MAX: Duration = Duration::from_secs(10);
+/// So many remarks on one indicator are kept, of so many characters.
+const WARNINGS: usize = 5;
+const WARNING_MAX: usize = 256;
 
 /// What is to be asked for an Evaluation.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,10 +51,14 @@ pub enum Asking {
 /// One query, ready to be sent.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Query {
-    /// The MetricsProvider; empty when none is named, which is fine if the namespace has exactly one.
+    /// The MetricsProvider; empty when none is named; see [`choose_provider`].
     pub provider: String,
     /// The query.
     pub query: String,
+    /// What one series is made of several with.
+    pub reduce: Option<SeriesReducer>,
+    /// A range query over the window, in place of one at its end.
+    pub range: Option<RangeQuery>,
 }
 
 /// What came of asking.
@@ -60,6 +72,8 @@ pub enum Finding {
         gate: Gate,
         /// What was measured.
         values: BTreeMap<String, Measured>,
+        /// What the providers remarked about their answers, by indicator.
+        warnings: BTreeMap<String, Vec<String>>,
     },
     /// It could not be measured.
     Trouble(Trouble),
@@ -96,6 +110,16 @@ pub enum Trouble {
     /// Values are missing that the objective can't do without; later there may be some.
     #[error("no value, and no verdict without one (missing: inconclusive): {}", listed(.0.iter().map(|(name, why)| format!("{name}: {}", cut(why)))))]
     ValueMissing(Vec<(String, String)>),
+    /// The provider has a mistake, so it is not asked.
+    #[error("{indicator} can't be measured: MetricsProvider {provider} is not valid: {why}")]
+    ProviderInvalid {
+        /// The indicator.
+        indicator: String,
+        /// The provider's name.
+        provider: String,
+        /// Its first mistake, and the remedy.
+        why: String,
+    },
     /// The provider did not answer as it should, also when it was asked again.
     #[error("could not measure {indicator}: {why} (asked {})", asked(*.tries, *.over))]
     ProviderUnavailable {
@@ -120,6 +144,7 @@ impl Trouble {
             Self::InvalidQuery { .. } => "InvalidQuery",
             Self::ProviderMissing { .. } => "ProviderMissing",
             Self::ValueMissing(_) => "ValueMissing",
+            Self::ProviderInvalid { .. } => "ProviderInvalid",
             Self::ProviderUnavailable { .. } => "ProviderUnavailable",
         }
     }
@@ -207,6 +232,8 @@ pub fn ask(evaluation: &Evaluation) -> Asking {
                     Query {
                         provider: indicator.provider.clone(),
                         query,
+                        reduce: indicator.reduce,
+                        range: indicator.range,
                     },
                 );
             }
@@ -234,31 +261,51 @@ fn undefined() -> Measured {
     )
 }
 
-/// Which provider a query goes to: the one that is named, or the only one that there is.
-pub fn choose_provider<'a>(named: &'a str, existing: &'a BTreeSet<String>) -> Result<&'a str, String> {
+/// Which provider a query goes to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Chosen<'a> {
+    /// The one of this name in the Evaluation's own namespace.
+    Own(&'a str),
+    /// The installation's default one, of this name in the operator's namespace.
+    Default(&'a str),
+}
+
+/// Which provider a query goes to: the one that is named, or the only one that the namespace has, or the installation's
+/// default one where the namespace has none. `defaults` are the names of those that are marked as such.
+pub fn choose_provider<'a>(
+    named: &'a str,
+    existing: &'a BTreeSet<String>,
+    defaults: &'a BTreeSet<String>,
+) -> Result<Chosen<'a>, String> {
     if existing.contains(named) {
-        return Ok(named);
+        return Ok(Chosen::Own(named));
     }
-    let some = || existing.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-    match (named, existing.len()) {
-        ("", 1) => existing.first().map(String::as_str).ok_or_else(String::new),
-        (_, 0) => Err(format!(
-            "this namespace has no MetricsProvider{}; create one",
-            if named.is_empty() {
-                String::new()
-            } else {
-                format!(" {named}")
-            }
+    let some = |names: &BTreeSet<String>| names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+    let first = |names: &'a BTreeSet<String>| names.first().map_or("", String::as_str);
+    match (named, existing.len(), defaults.len()) {
+        ("", 1, _) => Ok(Chosen::Own(first(existing))),
+        ("", 0, 1) => Ok(Chosen::Default(first(defaults))),
+        ("", 0, 0) => Err(format!(
+            "this namespace has no MetricsProvider; create one, or mark one of the operator's namespace as the default \
+             for all: {DEFAULT_PROVIDER}: \"true\""
         )),
-        ("", n) => Err(format!(
+        ("", 0, n) => Err(format!(
+            "this namespace has no MetricsProvider, and {n} of the operator's namespace are marked as the default for \
+             all ({}); leave the annotation {DEFAULT_PROVIDER} on one of them",
+            some(defaults)
+        )),
+        ("", n, _) => Err(format!(
             "this namespace has {n} MetricsProviders ({}) and the ServiceLevelIndicator names none; \
              set its spec.provider.name",
-            some()
+            some(existing)
         )),
-        (named, _) => Err(format!(
+        (named, 0, _) => Err(format!(
+            "this namespace has no MetricsProvider {named}; create one"
+        )),
+        (named, ..) => Err(format!(
             "there is no MetricsProvider {named} in this namespace (there is {}); \
              create it or mend the ServiceLevelIndicator's spec.provider.name",
-            some()
+            some(existing)
         )),
     }
 }
@@ -273,8 +320,12 @@ pub fn decide(
 ) -> EvaluationStatus {
     let mut status = match finding {
         Finding::NoObjective => verdict(unverified()),
-        Finding::Measured { gate, values } => match judge(gate, values, history) {
-            Ok(judged) => verdict(judged),
+        Finding::Measured {
+            gate,
+            values,
+            warnings,
+        } => match judge(gate, values, history) {
+            Ok(judged) => remarked(verdict(judged), warnings),
             Err(Unmeasured(missing)) => inconclusive(&Trouble::ValueMissing(missing)),
         },
         Finding::Trouble(trouble) => inconclusive(trouble),
@@ -317,6 +368,21 @@ fn verdict(verdict: Verdict) -> EvaluationStatus {
         no_baseline: verdict.no_baseline,
         ..EvaluationStatus::default()
     }
+}
+
+/// The status with what the providers remarked.
+fn remarked(mut status: EvaluationStatus, warnings: &BTreeMap<String, Vec<String>>) -> EvaluationStatus {
+    for indicator in &mut status.indicators {
+        if let Some(said) = warnings.get(&indicator.name) {
+            indicator.warnings = said
+                .iter()
+                .take(WARNINGS)
+                .map(|text| cut_to(text, WARNING_MAX))
+                .collect();
+        }
+    }
+    status.message.push_str(&warned(&status.indicators));
+    status
 }
 
 fn set_conditions(status: &mut EvaluationStatus, stalled: bool, now: Timestamp) {

@@ -22,6 +22,7 @@ fn asks(query: &str) -> Evaluation {
     let query = IndicatorQuery {
         query: query.to_owned(),
         provider: "prom".to_owned(),
+        ..IndicatorQuery::default()
     };
     evaluation.spec.indicators.insert("rt".to_owned(), query);
     evaluation
@@ -48,6 +49,8 @@ fn asks_each_indicator_that_has_a_query() {
     let expected = Query {
         provider: "prom".to_owned(),
         query: "x{s='web'}".to_owned(),
+        reduce: None,
+        range: None,
     };
     assert_eq!(queries, BTreeMap::from([("rt".to_owned(), expected)]));
     assert!(matches!(&missing["unknown"], Measured::Missing(why) if why.contains("ServiceLevelIndicator")));
@@ -65,7 +68,14 @@ fn a_verdict_ends_it() {
         panic!()
     };
     values.insert("rt".to_owned(), Measured::Value(412.0));
-    let status = end(&evaluation, &Finding::Measured { gate, values });
+    let status = end(
+        &evaluation,
+        &Finding::Measured {
+            gate,
+            values,
+            warnings: BTreeMap::new(),
+        },
+    );
     assert_eq!(
         (status.phase.as_str(), status.result.as_deref(), status.score),
         ("Failed", Some("fail"), Some(0.0))
@@ -173,20 +183,54 @@ fn the_same_finding_gives_the_same_status_again() {
     assert_eq!(end(&evaluation, &Finding::Trouble(unavailable())), first);
 }
 
+#[test]
+fn what_a_provider_remarks_is_kept_in_bounds() {
+    let evaluation = asks("x");
+    let Asking::Queries {
+        gate, mut missing, ..
+    } = ask(&evaluation)
+    else {
+        panic!()
+    };
+    missing.insert("rt".to_owned(), Measured::Value(300.0));
+    let mut said = vec!["PromQL info: metric might not be a counter".to_owned()];
+    said.extend((0..6).map(|i| format!("{i} {}", "ä".repeat(300))));
+    let finding = Finding::Measured {
+        gate,
+        values: missing,
+        warnings: BTreeMap::from([("rt".to_owned(), said)]),
+    };
+    let status = end(&evaluation, &finding);
+    let kept = &status.indicators[0].warnings;
+    let lengths: Vec<usize> = kept.iter().map(|text| text.chars().count()).collect();
+    assert_eq!(lengths, [42, 256, 256, 256, 256]);
+    assert!(status.indicators[1].warnings.is_empty());
+    let message = &status.message;
+    assert!(
+        message.contains("; warning about rt: 0 ää") && message.ends_with("ä… (and 3 more)"),
+        "{message}"
+    );
+    assert!(message.chars().count() < 500, "{message}");
+}
+
 #[rstest]
-#[case("prom", &["prom", "other"], Ok("prom"))]
-#[case("", &["prom"], Ok("prom"))]
-#[case("", &[], Err("no MetricsProvider; create one"))]
-#[case("prom", &[], Err("no MetricsProvider prom; create one"))]
-#[case("", &["a", "b"], Err("set its spec.provider.name"))]
-#[case("prom", &["a", "b"], Err("there is a, b"))]
-fn the_only_provider_needs_no_name(
+#[case::named("prom", &["prom", "other"], &[], Ok(Chosen::Own("prom")))]
+#[case::the_only_one("", &["prom"], &["all"], Ok(Chosen::Own("prom")))]
+#[case::the_default("", &[], &["all"], Ok(Chosen::Default("all")))]
+#[case::none("", &[], &[], Err("no MetricsProvider; create one, or mark one of the operator's namespace"))]
+#[case::several_defaults("", &[], &["a", "b"], Err("2 of the operator's namespace are marked as the default for all (a, b)"))]
+#[case::a_name_is_never_replaced("prom", &[], &["prom"], Err("no MetricsProvider prom; create one"))]
+#[case::several("", &["a", "b"], &["all"], Err("set its spec.provider.name"))]
+#[case::another("prom", &["a", "b"], &["all"], Err("there is a, b"))]
+fn which_provider_answers(
     #[case] named: &str,
     #[case] existing: &[&str],
-    #[case] expected: Result<&str, &str>,
+    #[case] defaults: &[&str],
+    #[case] expected: Result<Chosen<'_>, &str>,
 ) {
-    let existing = existing.iter().map(|&e| e.to_owned()).collect();
-    match (choose_provider(named, &existing), expected) {
+    let set = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect();
+    let (existing, defaults) = (set(existing), set(defaults));
+    match (choose_provider(named, &existing, &defaults), expected) {
         (Ok(got), Ok(expected)) => assert_eq!(got, expected),
         (Err(got), Err(expected)) => assert!(got.contains(expected), "{got}"),
         (got, expected) => panic!("{got:?} instead of {expected:?}"),

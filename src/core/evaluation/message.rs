@@ -131,12 +131,34 @@ pub(super) fn rounded_down(score: f64) -> f64 {
     (score * 100.0 + 1e-6).floor() / 100.0
 }
 
+/// `; warning about rt: store 10.0.0.7 is unavailable (and 2 more)`: the first of all warnings. What Prometheus calls an
+/// info is left out here.
+pub(super) fn warned(indicators: &[IndicatorResult]) -> String {
+    let is_warning = |text: &&String| !text.starts_with("PromQL info");
+    let mut all = indicators
+        .iter()
+        .flat_map(|i| i.warnings.iter().filter(is_warning).map(|text| (&i.name, text)));
+    let Some((name, text)) = all.next() else {
+        return String::new();
+    };
+    let more = match all.count() {
+        0 => String::new(),
+        n => format!(" (and {n} more)"),
+    };
+    format!("; warning about {name}: {}{more}", cut(text))
+}
+
 /// The first [`WHY_MAX`] characters.
 pub(super) fn cut(text: &str) -> String {
-    match text.char_indices().nth(WHY_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+    cut_to(text, WHY_MAX)
+}
+
+/// The first `max` characters, the last of them a mark where that is not all.
+pub(super) fn cut_to(text: &str, max: usize) -> String {
+    if text.chars().nth(max).is_none() {
+        return text.to_owned();
     }
+    text.chars().take(max - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]

@@ -10,9 +10,11 @@ pub mod decide;
 #[cfg(test)]
 mod fuzz_tests;
 pub mod hold;
+pub mod indicator;
 mod message;
 pub mod objective;
 pub mod query;
+pub mod reduce;
 pub mod retention;
 pub mod score;
 #[cfg(test)]
@@ -22,7 +24,7 @@ mod v1_tests;
 pub mod window;
 
 pub use create::{Request, complete, is_complete, labels_of, new_evaluation};
-pub use decide::{Asking, Finding, Query, Reading, Trouble, ask, ask_again, decide, read};
+pub use decide::{Asking, Chosen, Finding, Query, Reading, Trouble, ask, ask_again, decide, read};
 pub use hold::{Hold, Holding, hold, holding};
 pub use message::number;
 pub use objective::{Gate, parse};

@@ -216,6 +216,7 @@ fn judge_one(objective: &Objective, measured: Option<&Measured>, baseline: Optio
             pass_targets,
             warning_targets,
             message: why.to_owned(),
+            warnings: Vec::new(),
         },
     }
 }

@@ -26,6 +26,7 @@ fn judged(objective: SloBody, values: &[(&str, f64)], past: &[super::Past]) -> E
     let finding = match ask(&evaluation) {
         Asking::Nothing(finding) => finding,
         Asking::Queries { gate, .. } => Finding::Measured {
+            warnings: BTreeMap::new(),
             gate,
             values: values
                 .iter()
@@ -192,6 +193,7 @@ fn by_design_an_indispensable_value_that_is_missing_is_no_verdict() {
     let query = |query: &str| IndicatorQuery {
         query: query.to_owned(),
         provider: String::new(),
+        ..IndicatorQuery::default()
     };
     asked.spec.indicators = BTreeMap::from([("rt".to_owned(), query("x")), ("bad".to_owned(), query("y"))]);
     let Asking::Queries { gate, missing, .. } = ask(&asked) else {
@@ -204,7 +206,17 @@ fn by_design_an_indispensable_value_that_is_missing_is_no_verdict() {
     );
     values.insert("bad".to_owned(), Measured::Value(9.0));
     let now = at("2026-01-31T12:02:01Z");
-    let status = decide(&asked, &Finding::Measured { gate, values }, &[], now, now);
+    let status = decide(
+        &asked,
+        &Finding::Measured {
+            gate,
+            values,
+            warnings: BTreeMap::new(),
+        },
+        &[],
+        now,
+        now,
+    );
     assert_eq!(came(&status), ("Inconclusive", None, None, "ValueMissing"));
     assert!(
         status.message.starts_with(

@@ -97,6 +97,7 @@ fn score(
             });
             Finding::Measured {
                 values: measured.collect(),
+                warnings: BTreeMap::new(),
                 gate,
             }
         }

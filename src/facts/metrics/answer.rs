@@ -6,12 +6,43 @@ use prometheus_http_query::response::Data;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{QueryError, Sample};
+use super::{Answer, QueryError, Question, Sample};
+use crate::{
+    api::{
+        metricsprovider::PartialResponse,
+        sli::{RangeQuery, SeriesReducer},
+    },
+    core::evaluation::reduce,
+};
 
 /// So many series are shown of several.
 const SHOWN: usize = 3;
 /// What a server says is cut here, in characters.
 const TEXT_MAX: usize = 300;
+/// So many remarks are kept, of so many characters.
+const WARNINGS: usize = 5;
+const WARNING_MAX: usize = 256;
+
+/// A warning with one of these words says that a part of the data is not in the answer: a store, an ingester or a remote
+/// Prometheus did not do its part. In lower case; see docs/providers.md.
+const PARTIAL: [&str; 14] = [
+    "partial",
+    "incomplete",
+    "store",
+    "ingester",
+    "remote",
+    "rpc error",
+    "error",
+    "fail",
+    "unavailable",
+    "unreachable",
+    "refused",
+    "timeout",
+    "timed out",
+    "deadline",
+];
+/// Prometheus' remarks on the query itself begin so, whatever words they have.
+const ON_THE_QUERY: &str = "PromQL ";
 
 #[derive(Deserialize)]
 struct Envelope {
@@ -23,20 +54,50 @@ struct Envelope {
     #[serde(default)]
     error: String,
     #[serde(default)]
-    warnings: Vec<String>,
+    warnings: Option<Vec<String>>,
+    #[serde(default)]
+    infos: Option<Vec<String>>,
+    /// What VictoriaMetrics says in place of a warning.
+    #[serde(default, rename = "isPartial")]
+    is_partial: bool,
 }
 
+impl Envelope {
+    fn remarks(&self) -> impl Iterator<Item = &String> {
+        self.warnings.iter().chain(&self.infos).flatten()
+    }
+
+    /// Which data is not in the answer.
+    fn lacks(&self) -> Option<String> {
+        let says = |text: &&String| {
+            let lower = text.to_lowercase();
+            !text.starts_with(ON_THE_QUERY) && PARTIAL.iter().any(|word| lower.contains(word))
+        };
+        match self.warnings.iter().flatten().find(says) {
+            Some(text) => Some(cut(text)),
+            None => self.is_partial.then(|| IS_PARTIAL.to_owned()),
+        }
+    }
+}
+
+const IS_PARTIAL: &str = "the server says isPartial";
+
 /// What the answer comes to.
-pub(super) fn understand(status: u16, body: &[u8]) -> Result<Sample, QueryError> {
+pub(super) fn understand(
+    status: u16,
+    body: &[u8],
+    question: &Question,
+    partial: PartialResponse,
+) -> Result<Answer, QueryError> {
     let envelope = serde_json::from_slice::<Envelope>(body);
     match (status, envelope) {
-        (200..=299, Ok(envelope)) if envelope.status == "success" => success(&envelope),
+        (200..=299, Ok(envelope)) if envelope.status == "success" => success(&envelope, question, partial),
         (_, Ok(envelope)) if envelope.error_type == "bad_data" => {
             Err(QueryError::BadQuery(cut(&envelope.error)))
         }
         // Anything else may pass: also `execution`, under which servers report limits and lost stores.
         (401 | 403, _) => Err(unavailable(format!(
-            "HTTP {status}: the server refuses our credentials"
+            "HTTP {status}: the server refuses our credentials; spec.prometheus.auth and headers say which those are"
         ))),
         (_, Ok(envelope)) => Err(unavailable(format!(
             "HTTP {status}, {}: {}",
@@ -51,22 +112,33 @@ pub(super) fn understand(status: u16, body: &[u8]) -> Result<Sample, QueryError>
     }
 }
 
-fn success(envelope: &Envelope) -> Result<Sample, QueryError> {
-    // Prometheus' remarks on a query begin so; every other warning is about data that is not in the answer.
-    let partial = envelope.warnings.iter().find(|w| !w.starts_with("PromQL "));
-    if let Some(warning) = partial {
-        return Err(unavailable(format!("the answer is partial: {}", cut(warning))));
+fn success(envelope: &Envelope, question: &Question, partial: PartialResponse) -> Result<Answer, QueryError> {
+    if partial == PartialResponse::Refuse
+        && let Some(lacks) = envelope.lacks()
+    {
+        return Err(unavailable(format!(
+            "the answer is partial: {lacks}; if that is good enough, set spec.prometheus.partialResponse: Accept"
+        )));
     }
-    let kind = envelope
-        .data
-        .get("resultType")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
-    match Data::deserialize(&envelope.data) {
-        Ok(data) => Ok(sample(&data)),
+    let mut warnings: Vec<String> = Vec::new();
+    let is_partial = envelope.is_partial.then(|| IS_PARTIAL.to_owned());
+    for text in is_partial.iter().chain(envelope.remarks()) {
+        let text = cut_to(text, WARNING_MAX - 1);
+        // Each store that is away says the same.
+        if warnings.len() < WARNINGS && !warnings.contains(&text) {
+            warnings.push(text);
+        }
+    }
+    let sample = read(&envelope.data, question)?;
+    Ok(Answer { sample, warnings })
+}
+
+fn read(data: &Value, question: &Question) -> Result<Sample, QueryError> {
+    let kind = data.get("resultType").and_then(Value::as_str).unwrap_or_default();
+    match Data::deserialize(data) {
+        Ok(data) => Ok(sample(&data, question)),
         Err(_) if kind == "string" => Ok(Sample::Missing("the query gives a text, not a number".to_owned())),
-        Err(_) if has_histogram(&envelope.data) => Ok(Sample::Missing(
+        Err(_) if has_histogram(data) => Ok(Sample::Missing(
             "the query gives a native histogram; make a number of it, for example with histogram_quantile"
                 .to_owned(),
         )),
@@ -79,28 +151,88 @@ fn success(envelope: &Envelope) -> Result<Sample, QueryError> {
 
 fn has_histogram(data: &Value) -> bool {
     let series = data.get("result").and_then(Value::as_array);
-    series.is_some_and(|series| series.iter().any(|s| s.get("histogram").is_some()))
+    let has = |s: &Value| s.get("histogram").or(s.get("histograms")).is_some();
+    series.is_some_and(|series| series.iter().any(has))
 }
 
-fn sample(data: &Data) -> Sample {
-    match data {
-        Data::Scalar(sample) => finite(sample.value()),
-        Data::Matrix(_) => Sample::Missing(
-            "the query gives a range of values; make one of them, for example with avg_over_time".to_owned(),
+fn sample(data: &Data, question: &Question) -> Sample {
+    match (data, &question.range) {
+        (Data::Scalar(sample), _) => finite(sample.value()),
+        (Data::Matrix(series), Some(range)) => {
+            let series: Vec<Series> = series
+                .iter()
+                .map(|s| Series {
+                    labels: s.metric(),
+                    values: s.samples().iter().map(|v| (v.timestamp(), v.value())).collect(),
+                })
+                .collect();
+            over_time(&series, question.reduce, *range)
+        }
+        (Data::Matrix(_), None) => Sample::Missing(
+            "the query gives a range of values; make one of them, for example with avg_over_time, or set the \
+             indicator's range"
+                .to_owned(),
         ),
-        Data::Vector(series) => match series.as_slice() {
-            [] => Sample::Missing("the query gives no values".to_owned()),
-            [one] => finite(one.sample().value()),
-            several => {
-                let labels: Vec<_> = several.iter().take(SHOWN).map(|s| labels(s.metric())).collect();
-                let more = if several.len() > SHOWN { ", …" } else { "" };
-                Sample::Missing(format!(
-                    "the query gives {} series where one is needed: {}{more}; aggregate them, for example with sum",
-                    several.len(),
-                    cut(&labels.join(", "))
-                ))
+        (Data::Vector(series), _) => {
+            let series: Vec<Series> = series
+                .iter()
+                .map(|s| Series {
+                    labels: s.metric(),
+                    values: vec![(s.sample().timestamp(), s.sample().value())],
+                })
+                .collect();
+            match combine(&series, question.reduce) {
+                Ok(values) => values.first().map_or_else(nothing, |value| finite(*value)),
+                Err(why) => Sample::Missing(why),
             }
-        },
+        }
+    }
+}
+
+/// One series of an answer: its labels, and its values with their times.
+struct Series<'a> {
+    labels: &'a HashMap<String, String>,
+    values: Vec<(f64, f64)>,
+}
+
+fn over_time(series: &[Series], reduce: Option<SeriesReducer>, range: RangeQuery) -> Sample {
+    match combine(series, reduce) {
+        Ok(values) if values.is_empty() => nothing(),
+        Ok(values) => finite(reduce::over_time(range.reduce, &values)),
+        Err(why) => Sample::Missing(why),
+    }
+}
+
+fn nothing() -> Sample {
+    Sample::Missing("the query gives no values".to_owned())
+}
+
+/// The values of the one series that there is, or is made of several, in the order of time.
+fn combine(series: &[Series], reduce: Option<SeriesReducer>) -> Result<Vec<f64>, String> {
+    match (series, reduce) {
+        ([], _) => Ok(Vec::new()),
+        ([one], _) => Ok(one.values.iter().map(|(_, value)| *value).collect()),
+        (several, Some(reducer)) => {
+            let mut at: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+            for (time, value) in several.iter().flat_map(|s| &s.values) {
+                // The bits of positive numbers have the numbers' own order.
+                at.entry(time.max(0.0).to_bits()).or_default().push(*value);
+            }
+            Ok(at
+                .values()
+                .map(|values| reduce::series(reducer, values))
+                .collect())
+        }
+        (several, None) => {
+            let labels: Vec<_> = several.iter().take(SHOWN).map(|s| labels(s.labels)).collect();
+            let more = if several.len() > SHOWN { ", …" } else { "" };
+            Err(format!(
+                "the query gives {} series where one is needed: {}{more}; aggregate them in the query, or set the \
+                 indicator's reduce",
+                several.len(),
+                cut(&labels.join(", "))
+            ))
+        }
     }
 }
 
@@ -145,101 +277,5 @@ fn cut_to(text: &str, max: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-    use serde_json::json;
-
-    fn vector(series: &[(&str, &str)]) -> String {
-        let result: Vec<_> = series
-            .iter()
-            .map(|(instance, value)| json!({"metric": {"instance": instance, "a": "b"}, "value": [1.5, value]}))
-            .collect();
-        json!({"status": "success", "data": {"resultType": "vector", "result": result}}).to_string()
-    }
-
-    #[rstest]
-    #[case(&[("x", "0.25")], Sample::Value(0.25))]
-    #[case(&[("x", "-1e3")], Sample::Value(-1000.0))]
-    #[case(&[("x", "NaN")], Sample::Missing("the query gives NaN, not a finite number".to_owned()))]
-    #[case(&[("x", "+Inf")], Sample::Missing("the query gives inf, not a finite number".to_owned()))]
-    #[case(&[], Sample::Missing("the query gives no values".to_owned()))]
-    #[case(&[("x", "1"), ("y", "2")], Sample::Missing(
-        r#"the query gives 2 series where one is needed: {a="b", instance="x"}, {a="b", instance="y"}; aggregate them, for example with sum"#.to_owned()
-    ))]
-    fn vectors(#[case] series: &[(&str, &str)], #[case] expected: Sample) {
-        assert_eq!(understand(200, vector(series).as_bytes()), Ok(expected));
-    }
-
-    #[test]
-    fn of_many_series_the_first_are_shown() {
-        let names: Vec<String> = (0..100).map(|i| format!("i{i}")).collect();
-        let series: Vec<(&str, &str)> = names.iter().map(|n| (n.as_str(), "1")).collect();
-        let Ok(Sample::Missing(why)) = understand(200, vector(&series).as_bytes()) else {
-            panic!()
-        };
-        assert!(
-            why.contains("100 series") && why.contains("i2") && !why.contains("i3"),
-            "{why}"
-        );
-    }
-
-    #[rstest]
-    #[case(json!({"resultType": "scalar", "result": [1, "7"]}), Sample::Value(7.0))]
-    #[case(json!({"resultType": "string", "result": [1, "7"]}), Sample::Missing("the query gives a text, not a number".to_owned()))]
-    #[case(json!({"resultType": "matrix", "result": []}), Sample::Missing(
-        "the query gives a range of values; make one of them, for example with avg_over_time".to_owned()))]
-    #[case(json!({"resultType": "vector", "result": [{"metric": {}, "histogram": [1, {}]}]}), Sample::Missing(
-        "the query gives a native histogram; make a number of it, for example with histogram_quantile".to_owned()))]
-    fn other_data(#[case] data: Value, #[case] expected: Sample) {
-        let body = json!({"status": "success", "data": data}).to_string();
-        assert_eq!(understand(200, body.as_bytes()), Ok(expected));
-    }
-
-    #[rstest]
-    #[case(400, "bad_data", "bad_data", true)]
-    #[case(422, "execution", "execution: the reason", false)]
-    #[case(503, "timeout", "timeout: the reason", false)]
-    #[case(503, "unavailable", "HTTP 503", false)]
-    #[case(429, "too_many_requests", "HTTP 429", false)]
-    #[case(401, "", "credentials", false)]
-    #[case(403, "", "credentials", false)]
-    #[case(200, "internal", "internal: the reason", false)]
-    fn errors(#[case] status: u16, #[case] kind: &str, #[case] shown: &str, #[case] bad_query: bool) {
-        let body = json!({"status": "error", "errorType": kind, "error": "the reason"}).to_string();
-        match understand(status, body.as_bytes()) {
-            Err(QueryError::BadQuery(why)) => assert!(bad_query && why == "the reason", "{why}"),
-            Err(QueryError::Unavailable(why)) => assert!(!bad_query && why.contains(shown), "{why}"),
-            Ok(sample) => panic!("{sample:?}"),
-        }
-    }
-
-    #[rstest]
-    #[case(200, "<html>\n  hello", r#"not that of Prometheus' HTTP API: "<html> hello""#)]
-    #[case(200, "", "an empty answer")]
-    #[case(200, "{}", "not that of Prometheus")]
-    #[case(404, "404 page not found", "HTTP 404: \"404 page not found\"")]
-    #[case(400, "Client sent an HTTP request to an HTTPS server.", "HTTP 400")]
-    #[case(502, "Bad Gateway", "HTTP 502")]
-    #[case(
-        200,
-        r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"x"]}]}}"#,
-        "can't be read"
-    )]
-    #[case(200, r#"{"status":"success"}"#, "can't be read")]
-    fn garbage_is_no_answer(#[case] status: u16, #[case] body: &str, #[case] shown: &str) {
-        let Err(QueryError::Unavailable(why)) = understand(status, body.as_bytes()) else {
-            panic!()
-        };
-        assert!(why.contains(shown), "{why}");
-    }
-
-    #[rstest]
-    #[case("PromQL warning: quantile value should be between 0 and 1", true)]
-    #[case("store 10.0.0.7:10901 is unavailable", false)]
-    fn a_partial_answer_is_none(#[case] warning: &str, #[case] fine: bool) {
-        let data = json!({"resultType": "scalar", "result": [1, "7"]});
-        let body = json!({"status": "success", "data": data, "warnings": [warning]}).to_string();
-        assert_eq!(understand(200, body.as_bytes()).is_ok(), fine);
-    }
-}
+#[path = "answer_tests.rs"]
+mod tests;

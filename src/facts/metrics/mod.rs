@@ -1,24 +1,74 @@
 //! Measurements: one question, one number.
 
 mod answer;
+mod connect;
+mod credentials;
 pub mod prometheus;
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
-use crate::api::MetricsProvider;
+use crate::api::{
+    MetricsProvider,
+    sli::{RangeQuery, SeriesReducer},
+};
 
 pub use prometheus::Prometheus;
 
 /// Where measurements come from. Tests replace it.
 pub trait MetricsSource: Send + Sync {
-    /// Asks `provider` once what `query` comes to at `at`. It ends within the provider's timeout.
+    /// Asks `provider` once what the question comes to. It ends within the provider's timeout.
     fn query<'a>(
         &'a self,
         provider: &'a MetricsProvider,
-        query: &'a str,
-        at: Timestamp,
-    ) -> BoxFuture<'a, Result<Sample, QueryError>>;
+        question: &'a Question,
+    ) -> BoxFuture<'a, Result<Answer, QueryError>>;
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    /// The query.
+    pub query: String,
+    /// Where the time begins that a range query covers.
+    pub start: Timestamp,
+    /// Where it ends; when an instant query is evaluated.
+    pub end: Timestamp,
+    /// What one series is made of several with.
+    pub reduce: Option<SeriesReducer>,
+    /// A range query, and what one value is made of its values with; else an instant query.
+    pub range: Option<RangeQuery>,
+}
+
+impl Question {
+    /// What a query comes to at a time.
+    pub fn instant(query: impl Into<String>, at: Timestamp) -> Self {
+        Self {
+            query: query.into(),
+            start: at,
+            end: at,
+            reduce: None,
+            range: None,
+        }
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// What it came to.
+    pub sample: Sample,
+    /// What the provider remarked about it: a few, none of them long.
+    pub warnings: Vec<String>,
+}
+
+impl From<Sample> for Answer {
+    fn from(sample: Sample) -> Self {
+        Self {
+            sample,
+            warnings: Vec::new(),
+        }
+    }
 }
 
 /// What the answer came to.

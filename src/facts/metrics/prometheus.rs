@@ -3,47 +3,59 @@
 use std::{
     collections::HashMap,
     error::Error as _,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use jiff::Timestamp;
 use kube::ResourceExt;
 use prometheus_http_query::Client;
-use reqwest::{Response, Url, redirect};
+use reqwest::{Response, Url};
+use tokio::{sync, time::Instant};
 
-use super::{MetricsSource, QueryError, Sample, answer};
-use crate::api::{MetricsProvider, metricsprovider::PrometheusProvider};
+use super::{
+    Answer, MetricsSource, QueryError, Question, answer, connect,
+    credentials::{self, Versions},
+};
+use crate::{
+    api::{MetricsProvider, metricsprovider::PrometheusProvider},
+    core::evaluation::reduce,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Whatever the provider's timeout says.
-const TIMEOUT_MAX: Duration = Duration::from_mins(2);
+pub(super) const TIMEOUT_MAX: Duration = Duration::from_mins(2);
 const MAX_BYTES: usize = 1024 * 1024;
 /// A query up to this length goes into the URL, which any proxy before the server lets through; a longer one is sent as
 /// a form.
 const GET_MAX: usize = 2048;
 /// So many clients are kept.
 const CLIENTS: usize = 256;
+/// What was read of a Secret or ConfigMap counts for so long: the queries of one Evaluation read it once.
+const FRESH: Duration = Duration::from_secs(5);
 
 /// Asks servers with Prometheus' HTTP API.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Prometheus {
-    clients: Mutex<HashMap<(String, String), Cached>>,
+    /// Where Secrets are read; without it, providers that name some can't be asked.
+    cluster: Option<kube::Client>,
+    slots: Mutex<HashMap<(String, String), Slot>>,
 }
 
-struct Cached {
-    uid: Option<String>,
-    generation: Option<i64>,
+/// The client of one provider. While it is made, the other queries of that provider wait for it.
+type Slot = Arc<sync::Mutex<Option<Ready>>>;
+
+struct Ready {
+    spec: PrometheusProvider,
+    versions: Versions,
+    read_at: Instant,
     client: Client,
 }
 
-impl std::fmt::Debug for Cached {
+impl std::fmt::Debug for Prometheus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The client knows its URL, which may hold a password.
-        f.debug_struct("Cached")
-            .field("generation", &self.generation)
-            .finish_non_exhaustive()
+        // The clients know secrets.
+        f.debug_struct("Prometheus").finish_non_exhaustive()
     }
 }
 
@@ -51,15 +63,17 @@ impl MetricsSource for Prometheus {
     fn query<'a>(
         &'a self,
         provider: &'a MetricsProvider,
-        query: &'a str,
-        at: Timestamp,
-    ) -> BoxFuture<'a, Result<Sample, QueryError>> {
+        question: &'a Question,
+    ) -> BoxFuture<'a, Result<Answer, QueryError>> {
         async move {
             let spec = &provider.spec.prometheus;
             let timeout = spec.timeout.map_or(TIMEOUT, |t| t.0.min(TIMEOUT_MAX));
-            let client = self.client(provider).map_err(|why| unavailable(provider, &why))?;
-            match tokio::time::timeout(timeout, ask(&client, spec, query, at)).await {
-                Ok(Ok(sample)) => Ok(sample),
+            let answered = async {
+                let client = self.client(provider).await.map_err(QueryError::Unavailable)?;
+                ask(&client, spec, question).await
+            };
+            match tokio::time::timeout(timeout, answered).await {
+                Ok(Ok(answer)) => Ok(answer),
                 Ok(Err(QueryError::Unavailable(why))) => Err(unavailable(provider, &why)),
                 Ok(Err(bad)) => Err(bad),
                 Err(_) => Err(unavailable(
@@ -73,76 +87,83 @@ impl MetricsSource for Prometheus {
 }
 
 impl Prometheus {
-    /// The client of this provider; a new one when the provider was changed.
-    fn client(&self, provider: &MetricsProvider) -> Result<Client, String> {
-        let key = (provider.namespace().unwrap_or_default(), provider.name_any());
-        let (uid, generation) = (provider.uid(), provider.metadata.generation);
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cached) = clients.get(&key)
-            && cached.uid == uid
-            && cached.generation == generation
+    /// Reads the Secrets that providers name in this cluster.
+    pub fn new(cluster: kube::Client) -> Self {
+        Self {
+            cluster: Some(cluster),
+            ..Self::default()
+        }
+    }
+
+    /// The client of this provider; a new one when the provider or what it names was changed.
+    async fn client(&self, provider: &MetricsProvider) -> Result<Client, String> {
+        let spec = &provider.spec.prometheus;
+        let namespace = provider.namespace().unwrap_or_default();
+        let slot = self.slot((namespace.clone(), provider.name_any()));
+        let mut slot = slot.lock().await;
+        let needs = credentials::needs(spec);
+        if let Some(ready) = slot.as_ref().filter(|ready| ready.spec == *spec)
+            && (needs.is_empty() || ready.read_at.elapsed() < FRESH)
         {
-            return Ok(cached.client.clone());
+            return Ok(ready.client.clone());
         }
-        let client = build(&provider.spec.prometheus)?;
-        if clients.len() >= CLIENTS {
-            clients.clear();
+        let found = credentials::read(self.cluster.as_ref(), &namespace, &needs).await?;
+        let (versions, read_at) = (found.versions(), Instant::now());
+        if let Some(ready) = slot
+            .as_mut()
+            .filter(|ready| ready.spec == *spec && ready.versions == versions)
+        {
+            ready.read_at = read_at;
+            return Ok(ready.client.clone());
         }
-        clients.insert(
-            key,
-            Cached {
-                uid,
-                generation,
-                client: client.clone(),
-            },
-        );
+        let client = connect::build(spec, &found)?;
+        *slot = Some(Ready {
+            spec: spec.clone(),
+            versions,
+            read_at,
+            client: client.clone(),
+        });
         Ok(client)
     }
-}
 
-fn build(spec: &PrometheusProvider) -> Result<Client, String> {
-    // reqwest panics without one; when main has installed it, this does nothing.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let url: Url = spec
-        .url
-        .parse()
-        .map_err(|e| format!("spec.prometheus.url is not a URL: {e}"))?;
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("coxswain/", env!("CARGO_PKG_VERSION")))
-        // Only a MetricsProvider says who is asked: neither a server nor the environment does.
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .connect_timeout(TIMEOUT_MAX)
-        .pool_max_idle_per_host(4);
-    if url.scheme() == "http" {
-        // Without TLS no certificates are needed, and an image may have none.
-        builder = builder.tls_certs_only([]);
+    fn slot(&self, provider: (String, String)) -> Slot {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() >= CLIENTS && !slots.contains_key(&provider) {
+            slots.clear();
+        }
+        slots.entry(provider).or_default().clone()
     }
-    let http = builder
-        .build()
-        .map_err(|e| format!("no HTTP client could be made: {}", cause(&e)))?;
-    // A trailing slash would double the one before `api/v1`.
-    Client::from(http, spec.url.trim_end_matches('/')).map_err(|e| format!("spec.prometheus.url: {e}"))
 }
 
 /// Sends the query and reads the answer. The library would read a body of any length into memory, so it only sends;
 /// the body is read here, up to the cap, and then understood with the library's types.
-async fn ask(
-    client: &Client,
-    spec: &PrometheusProvider,
-    query: &str,
-    at: Timestamp,
-) -> Result<Sample, QueryError> {
-    let time = format!("{}.{:03}", at.as_second(), at.subsec_nanosecond() / 1_000_000);
-    let question = client.query(query).query("time", time);
-    let sent = if query.len() > GET_MAX {
-        question.post_raw().await
-    } else {
-        question.get_raw().await
+async fn ask(client: &Client, spec: &PrometheusProvider, question: &Question) -> Result<Answer, QueryError> {
+    let query = &question.query;
+    let long = query.len() > GET_MAX;
+    let sent = match &question.range {
+        None => {
+            let at = question.end;
+            let time = format!("{}.{:03}", at.as_second(), at.subsec_nanosecond() / 1_000_000);
+            let asked = client.query(query).query("time", time);
+            if long {
+                asked.post_raw().await
+            } else {
+                asked.get_raw().await
+            }
+        }
+        Some(range) => {
+            let steps = reduce::steps(question.start, question.end, range.step);
+            let asked = client.query_range(query, steps.first, steps.last, steps.every);
+            if long {
+                asked.post_raw().await
+            } else {
+                asked.get_raw().await
+            }
+        }
     };
     let response = sent.map_err(|e| match &e {
         prometheus_http_query::Error::Client(client) => {
-            QueryError::Unavailable(client.inner().map_or_else(|| client.to_string(), cause))
+            QueryError::Unavailable(client.inner().map_or_else(|| client.to_string(), remedied))
         }
         other => QueryError::Unavailable(other.to_string()),
     })?;
@@ -155,7 +176,12 @@ async fn ask(
         .and_then(|b| usize::try_from(b).ok())
         .unwrap_or(MAX_BYTES);
     let body = read(response, cap).await?;
-    answer::understand(status.as_u16(), &body)
+    answer::understand(
+        status.as_u16(),
+        &body,
+        question,
+        spec.partial_response.unwrap_or_default(),
+    )
 }
 
 async fn read(mut response: Response, cap: usize) -> Result<Vec<u8>, QueryError> {
@@ -173,7 +199,7 @@ async fn read(mut response: Response, cap: usize) -> Result<Vec<u8>, QueryError>
         let chunk = response
             .chunk()
             .await
-            .map_err(|e| QueryError::Unavailable(cause(&e)))?;
+            .map_err(|e| QueryError::Unavailable(remedied(&e)))?;
         let Some(chunk) = chunk else { return Ok(body) };
         if body.len() + chunk.len() > cap {
             return Err(too_long());
@@ -213,8 +239,39 @@ fn host(url: &Url) -> String {
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
+/// The cause, and which field mends it where one does.
+fn remedied(error: &reqwest::Error) -> String {
+    let cause = cause(error);
+    let remedies = [
+        (
+            "UnknownIssuer",
+            "name the certificate authority of the server in spec.prometheus.tls.caFrom",
+        ),
+        (
+            "BadSignature",
+            "name the certificate authority of the server in spec.prometheus.tls.caFrom",
+        ),
+        (
+            "not valid for name",
+            "spec.prometheus.tls.serverName says which name its certificate has",
+        ),
+        (
+            "NotValidForName",
+            "spec.prometheus.tls.serverName says which name its certificate has",
+        ),
+        (
+            "CertificateRequired",
+            "the server wants the operator's certificate: name it in spec.prometheus.tls.clientCertFrom",
+        ),
+    ];
+    match remedies.iter().find(|(word, _)| cause.contains(word)) {
+        Some((_, remedy)) => format!("{cause}; {remedy}"),
+        None => cause,
+    }
+}
+
 /// The innermost cause, which is what people can act on; the outer ones repeat the URL.
-fn cause(error: &reqwest::Error) -> String {
+pub(super) fn cause(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;
@@ -225,6 +282,10 @@ fn cause(error: &reqwest::Error) -> String {
     innermost.to_string()
 }
 
+#[cfg(test)]
+#[cfg(feature = "testing")]
+#[path = "secured_tests.rs"]
+mod secured_tests;
 #[cfg(test)]
 #[path = "prometheus_tests.rs"]
 mod tests;

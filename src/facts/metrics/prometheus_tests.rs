@@ -9,18 +9,25 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
 use kube::api::ObjectMeta;
 use rstest::rstest;
 
 use super::*;
-use crate::api::{Duration as ApiDuration, MetricsProviderSpec};
+use crate::{
+    api::{
+        Duration as ApiDuration, MetricsProviderSpec,
+        sli::{RangeQuery, TimeReducer},
+    },
+    facts::metrics::Sample,
+};
 
-const ONE: &str =
+pub(super) const ONE: &str =
     r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"0.25"]}]}}"#;
 
 /// A server on a port of its own; it ends with the test's runtime.
-async fn serve(router: Router) -> String {
+pub(super) async fn serve(router: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -39,11 +46,12 @@ where
     Router::new().route("/api/v1/query", get(handler.clone()).post(handler))
 }
 
-fn provider(url: &str) -> MetricsProvider {
+pub(super) fn provider(url: &str) -> MetricsProvider {
     let prometheus = PrometheusProvider {
         url: url.to_owned(),
         timeout: Some(ApiDuration::from_secs(5)),
-        max_response_bytes: None,
+        allow_loopback: true,
+        ..PrometheusProvider::default()
     };
     MetricsProvider {
         metadata: ObjectMeta {
@@ -61,8 +69,21 @@ fn time() -> Timestamp {
     "2026-01-31T12:00:00.25Z".parse().unwrap()
 }
 
+/// A question at that time.
+pub(super) fn question(query: &str) -> Question {
+    Question::instant(query, time())
+}
+
+async fn ask_once(provider: &MetricsProvider) -> Result<Sample, QueryError> {
+    let answer = Prometheus::default().query(provider, &question("up")).await;
+    answer.map(|answer| answer.sample)
+}
+
 async fn asked(url: &str, query: &str) -> Result<Sample, QueryError> {
-    Prometheus::default().query(&provider(url), query, time()).await
+    let answer = Prometheus::default()
+        .query(&provider(url), &question(query))
+        .await;
+    answer.map(|answer| answer.sample)
 }
 
 async fn trouble(router: Router) -> String {
@@ -152,7 +173,7 @@ async fn an_answer_that_never_comes_ends_in_time() {
     let url = serve(Router::new().route("/api/v1/query", get(hang))).await;
     let mut slow = provider(&url);
     slow.spec.prometheus.timeout = Some(ApiDuration(Duration::from_millis(50)));
-    let Err(QueryError::Unavailable(why)) = Prometheus::default().query(&slow, "up", time()).await else {
+    let Err(QueryError::Unavailable(why)) = ask_once(&slow).await else {
         panic!()
     };
     assert!(why.contains("no complete answer within 50ms"), "{why}");
@@ -164,7 +185,7 @@ async fn an_answer_that_never_ends_ends_in_time() {
     let url = serve(Router::new().route("/api/v1/query", get(drip))).await;
     let mut slow = provider(&url);
     slow.spec.prometheus.timeout = Some(ApiDuration(Duration::from_millis(50)));
-    let Err(QueryError::Unavailable(why)) = Prometheus::default().query(&slow, "up", time()).await else {
+    let Err(QueryError::Unavailable(why)) = ask_once(&slow).await else {
         panic!()
     };
     assert!(why.contains("no complete answer"), "{why}");
@@ -221,12 +242,61 @@ async fn a_changed_provider_gets_a_new_client() {
     let (old, new) = (serve(answering(|| "old")).await, serve(answering(|| ONE)).await);
     let prometheus = Prometheus::default();
     let mut provider = provider(&old);
-    assert!(prometheus.query(&provider, "up", time()).await.is_err());
+    assert!(prometheus.query(&provider, &question("up")).await.is_err());
     provider.spec.prometheus.url = new;
-    provider.metadata.generation = Some(2);
-    assert_eq!(
-        prometheus.query(&provider, "up", time()).await,
-        Ok(Sample::Value(0.25))
-    );
-    assert_eq!(prometheus.clients.lock().unwrap().len(), 1);
+    let answer = prometheus.query(&provider, &question("up")).await.unwrap();
+    assert_eq!(answer.sample, Sample::Value(0.25));
+    assert_eq!(prometheus.slots.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_range_is_asked_for_in_steps_that_end_with_the_window() {
+    let matrix = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"1"],[2,"3"]]}]}}"#;
+    let echo = move |RawQuery(query): RawQuery| async move {
+        let query = query.unwrap_or_default();
+        let found = query == "query=up&start=1769860710&end=1769860800&step=30";
+        if found { matrix.to_owned() } else { query }
+    };
+    let url = serve(Router::new().route("/api/v1/query_range", get(echo))).await;
+    let mut question = question("up");
+    question.start = "2026-01-31T11:58:20Z".parse().unwrap();
+    question.range = Some(RangeQuery {
+        reduce: TimeReducer::Avg,
+        step: Some(ApiDuration::from_secs(30)),
+    });
+    let answer = Prometheus::default().query(&provider(&url), &question).await;
+    assert_eq!(answer.unwrap().sample, Sample::Value(2.0));
+}
+
+/// Fifty questions to a server that takes its time over each, as an Evaluation with fifty indicators asks them.
+#[tokio::test]
+async fn many_questions_share_their_connections() {
+    let slow = || async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        ONE
+    };
+    let url = serve(Router::new().route("/api/v1/query", get(slow))).await;
+    let (prometheus, provider, question) = (Prometheus::default(), provider(&url), question("up"));
+    let began = std::time::Instant::now();
+    let answers = stream::iter(0..50).map(|_| prometheus.query(&provider, &question));
+    let answers: Vec<_> = answers.buffer_unordered(16).collect().await;
+    assert!(answers.len() == 50 && answers.iter().all(Result::is_ok));
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(prometheus.slots.lock().unwrap().len(), 1);
+}
+
+#[rstest]
+#[case::link_local("http://169.254.169.254/", true, "169.254.169.254, a link-local")]
+#[case::mapped("http://[::ffff:169.254.169.254]/", true, "a link-local")]
+#[case::loopback("http://127.0.0.1:9/", false, "127.0.0.1, a loopback address")]
+#[case::by_name("http://localhost:9/", false, "localhost leads to")]
+#[tokio::test]
+async fn some_addresses_are_not_asked(#[case] url: &str, #[case] allow_loopback: bool, #[case] says: &str) {
+    let mut provider = provider(url);
+    provider.spec.prometheus.allow_loopback = allow_loopback;
+    let Err(QueryError::Unavailable(why)) = ask_once(&provider).await else {
+        panic!()
+    };
+    assert!(why.contains(says), "{why}");
 }

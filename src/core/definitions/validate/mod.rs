@@ -35,12 +35,9 @@ pub fn indicator(sli: &ServiceLevelIndicator) -> Vec<Invalid> {
     sli.spec
         .indicators
         .iter()
-        .filter(|(_, query)| query.trim().is_empty())
-        .map(|(name, _)| {
-            Invalid::new(
-                format!("spec.indicators[{name:?}]"),
-                "the query is empty; write one",
-            )
+        .filter_map(|(name, indicator)| {
+            evaluation::indicator::parse(&format!("spec.indicators[{name:?}]"), indicator).err()
         })
+        .flatten()
         .collect()
 }

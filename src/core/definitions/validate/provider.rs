@@ -1,21 +1,46 @@
 //! What is wrong with a MetricsProvider.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{collections::BTreeSet, net::IpAddr};
 
 use url::{Host, Url};
 
-use crate::{api::MetricsProvider, core::Invalid};
+use crate::{
+    api::{
+        MetricsProvider,
+        metricsprovider::{Auth, Header, PrometheusProvider, Tls},
+    },
+    core::{
+        Invalid,
+        address::{Refusal, refusal},
+    },
+};
 
-/// Where clouds answer with credentials, besides the link-local addresses.
+/// Where clouds answer with credentials, besides the addresses of [`refusal`].
 const METADATA_NAMES: [&str; 3] = ["metadata", "metadata.google.internal", "instance-data"];
-const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
+
+/// Headers that belong to the connection, or that each request sets for itself.
+const NOT_OURS: [&str; 14] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// What is wrong with a MetricsProvider; empty when all is well.
 pub fn metrics_provider(object: &MetricsProvider) -> Vec<Invalid> {
     let prometheus = &object.spec.prometheus;
     let mut wrong = Vec::new();
-    if let Err(message) = check(&prometheus.url) {
+    if let Err(message) = check(prometheus) {
         wrong.push(Invalid::new("spec.prometheus.url", message));
     }
     if prometheus.timeout.is_some_and(|t| t.0.is_zero()) {
@@ -24,13 +49,19 @@ pub fn metrics_provider(object: &MetricsProvider) -> Vec<Invalid> {
             "is no time at all; write one such as 10s",
         ));
     }
+    wrong.extend(prometheus.auth.as_ref().and_then(check_auth));
+    if let Some(tls) = &prometheus.tls {
+        check_tls(tls, &prometheus.url, &mut wrong);
+    }
+    check_headers(&prometheus.headers, &mut wrong);
     wrong
 }
 
 /// The parser is the one that the query's HTTP client uses: an address in disguise (decimal, hexadecimal, mapped into
-/// IPv6) is seen as what it is.
-fn check(text: &str) -> Result<(), String> {
+/// IPv6) is seen as what it is. What a name leads to is looked at when it is asked.
+fn check(prometheus: &PrometheusProvider) -> Result<(), String> {
     const EXAMPLE: &str = "write one such as http://prometheus.monitoring.svc:9090";
+    let text = &prometheus.url;
     let url = Url::parse(text).map_err(|error| format!("{text:?} is not a URL ({error}); {EXAMPLE}"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("{text:?} is neither http nor https; {EXAMPLE}"));
@@ -38,7 +69,8 @@ fn check(text: &str) -> Result<(), String> {
     if !url.username().is_empty() || url.password().is_some() {
         // The text itself is left out: it may hold a password.
         return Err(
-            "holds a user name or password, which anybody who reads this object can see; remove them"
+            "holds a user name or password, which anybody who reads this object can see; move them to a Secret, and \
+             name it in spec.prometheus.auth"
                 .to_owned(),
         );
     }
@@ -47,81 +79,122 @@ fn check(text: &str) -> Result<(), String> {
             "{text:?} has a query or fragment; end it before '?' or '#'"
         ));
     }
-    let forbidden = match url.host() {
-        Some(Host::Ipv4(ip)) => is_metadata(IpAddr::V4(ip)),
-        Some(Host::Ipv6(ip)) => is_metadata(IpAddr::V6(ip)),
-        Some(Host::Domain(name)) => {
-            METADATA_NAMES.contains(&name.trim_end_matches('.').to_ascii_lowercase().as_str())
-        }
+    let refused = match url.host() {
+        Some(Host::Ipv4(ip)) => refusal(IpAddr::V4(ip), prometheus.allow_loopback),
+        Some(Host::Ipv6(ip)) => refusal(IpAddr::V6(ip), prometheus.allow_loopback),
+        Some(Host::Domain(name)) => refused_name(name, prometheus.allow_loopback),
         None => return Err(format!("{text:?} names no host; {EXAMPLE}")),
     };
-    if forbidden {
-        return Err(format!(
-            "{text:?} is a link-local or cloud metadata address, which is never asked; {EXAMPLE}"
-        ));
+    match refused {
+        Some(refusal @ Refusal::Never(_)) => Err(format!("{text:?} is {refusal}; {EXAMPLE}")),
+        Some(refusal) => Err(format!("{text:?} is {refusal}")),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-fn is_metadata(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local() || ip == METADATA_V4,
-        IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
-            Some(v4) => is_metadata(IpAddr::V4(v4)),
-            None => ip.is_unicast_link_local() || ip == METADATA_V6,
-        },
+fn refused_name(name: &str, allow_loopback: bool) -> Option<Refusal> {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    if METADATA_NAMES.contains(&name.as_str()) {
+        return Some(Refusal::Never("a link-local or cloud metadata"));
+    }
+    let loopback = name == "localhost" || name.ends_with(".localhost");
+    (loopback && !allow_loopback).then_some(Refusal::Loopback)
+}
+
+fn check_auth(auth: &Auth) -> Option<Invalid> {
+    const PATH: &str = "spec.prometheus.auth";
+    let basic = match (&auth.bearer, &auth.basic) {
+        (Some(_), None) => return None,
+        (None, Some(basic)) => basic,
+        (None, None) => {
+            return Some(Invalid::new(
+                PATH,
+                "is empty; write bearer or basic, or remove it",
+            ));
+        }
+        (Some(_), Some(_)) => {
+            return Some(Invalid::new(PATH, "has both bearer and basic; remove one"));
+        }
+    };
+    let path = format!("{PATH}.basic");
+    match (&basic.username, &basic.username_from) {
+        (Some(_), Some(_)) => Some(Invalid::new(
+            path,
+            "has both username and usernameFrom; remove one",
+        )),
+        (None, None) => Some(Invalid::new(path, "names nobody; write username or usernameFrom")),
+        (Some(name), None) if name.contains(':') || name.chars().any(char::is_control) => Some(Invalid::new(
+            format!("{path}.username"),
+            format!("{name:?} can't be sent: it has a colon or control character; remove it"),
+        )),
+        _ => None,
+    }
+}
+
+fn check_tls(tls: &Tls, url: &str, wrong: &mut Vec<Invalid>) {
+    const PATH: &str = "spec.prometheus.tls";
+    if url.starts_with("http:") {
+        wrong.push(Invalid::new(
+            PATH,
+            "has no effect, because the URL begins with http:; write https:, or remove tls",
+        ));
+    }
+    if let Some(ca) = &tls.ca_from {
+        let said = match (&ca.config_map_ref, &ca.secret_ref) {
+            (None, None) => Some("is empty; write configMapRef or secretRef"),
+            (Some(_), Some(_)) => Some("has both configMapRef and secretRef; remove one"),
+            _ => None,
+        };
+        wrong.extend(said.map(|said| Invalid::new(format!("{PATH}.caFrom"), said)));
+    }
+    if let Some(name) = &tls.server_name
+        && !matches!(Host::parse(name), Ok(Host::Domain(read)) if read == name.to_ascii_lowercase())
+    {
+        let message = format!(
+            "{name:?} is no name that a certificate can have; write one such as prometheus.example.com"
+        );
+        wrong.push(Invalid::new(format!("{PATH}.serverName"), message));
+    }
+}
+
+fn check_headers(headers: &[Header], wrong: &mut Vec<Invalid>) {
+    let mut seen = BTreeSet::new();
+    for (index, header) in headers.iter().enumerate() {
+        let path = format!("spec.prometheus.headers[{index}]");
+        let name = header.name.to_ascii_lowercase();
+        let shown = &header.name;
+        let token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let said = if name.is_empty() || !name.chars().all(token) {
+            Some(format!(
+                "{shown:?} is no header's name; use letters, digits, '-' and '_'"
+            ))
+        } else if name == "authorization" {
+            Some("Authorization is set by spec.prometheus.auth; write it there".to_owned())
+        } else if NOT_OURS.contains(&name.as_str()) {
+            Some(format!(
+                "{shown} belongs to the connection and can't be set; remove it"
+            ))
+        } else if !seen.insert(name) {
+            Some(format!("{shown} is there twice; remove one"))
+        } else {
+            None
+        };
+        wrong.extend(said.map(|said| Invalid::new(format!("{path}.name"), said)));
+        match (&header.value, &header.value_from) {
+            (None, None) => wrong.push(Invalid::new(path, "has no value; write value or valueFrom")),
+            (Some(_), Some(_)) => {
+                wrong.push(Invalid::new(path, "has both value and valueFrom; remove one"));
+            }
+            (Some(value), None) if !value.chars().all(|c| c == ' ' || c.is_ascii_graphic()) => {
+                let message =
+                    "has a character that a header can't have; use visible ASCII characters and spaces";
+                wrong.push(Invalid::new(format!("{path}.value"), message));
+            }
+            _ => {}
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::{MetricsProviderSpec, metricsprovider::PrometheusProvider};
-    use rstest::rstest;
-
-    fn problems(url: &str) -> Vec<Invalid> {
-        let prometheus = PrometheusProvider {
-            url: url.to_owned(),
-            ..PrometheusProvider::default()
-        };
-        metrics_provider(&MetricsProvider::new(
-            "prometheus",
-            MetricsProviderSpec { prometheus },
-        ))
-    }
-
-    #[rstest]
-    #[case("http://prometheus.monitoring.svc:9090")]
-    #[case("https://metrics.example.com/prometheus/")]
-    #[case("http://127.0.0.1:9090")]
-    #[case("http://10.96.0.7:9090")]
-    #[case("http://[fd00::7]:9090")]
-    fn accepts(#[case] url: &str) {
-        assert_eq!(problems(url), []);
-    }
-
-    #[rstest]
-    #[case("prometheus:9090", "neither http nor https")]
-    #[case("http://", "is not a URL")]
-    #[case("ftp://prometheus", "neither http nor https")]
-    #[case("http://admin:secret@prometheus", "holds a user name or password")]
-    #[case("http://prometheus/?x=1", "has a query")]
-    #[case("http://169.254.169.254/", "metadata address")]
-    #[case("http://2852039166/", "metadata address")]
-    #[case("http://0xa9fea9fe/", "metadata address")]
-    #[case("http://[::ffff:169.254.169.254]/", "metadata address")]
-    #[case("http://[fe80::1]/", "metadata address")]
-    #[case("http://[fd00:ec2::254]/", "metadata address")]
-    #[case("http://Metadata.Google.internal./", "metadata address")]
-    #[case("http://100.100.100.200/", "metadata address")]
-    fn refuses(#[case] url: &str, #[case] says: &str) {
-        let wrong = problems(url);
-        assert_eq!(wrong.len(), 1, "{wrong:?}");
-        assert!(
-            wrong[0].to_string().starts_with("spec.prometheus.url: ") && wrong[0].message.contains(says),
-            "{}",
-            wrong[0]
-        );
-        assert!(!wrong[0].message.contains("secret"));
-    }
-}
+#[path = "provider_tests.rs"]
+mod tests;
