@@ -32,6 +32,7 @@ pub(super) const NO_VERDICT: u8 = 3;
 ///
 /// Exit code 0: pass; 1: warning; 2: fail; 3: a mistake, or nothing could be measured.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Exit code 0: pass; 1: warning; 2: fail; 3: a mistake, or nothing could be measured.")]
 pub struct Args {
     /// The objectives: an slo.yaml of Keptn v1, or a ServiceLevelObjective.
     #[arg(long, value_name = "FILE", requires = "measured")]

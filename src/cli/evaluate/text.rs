@@ -172,9 +172,9 @@ mod tests {
     }
 
     const PLAIN_TABLE: &str = "\
-RESULT  INDICATOR      VALUE    BEFORE  PASS IF                   SCORE
-fail    rt (key)       1234.57    1000  <=+10% (1100) and <600      0/2
-info    a_longer_name        -                                           3 series
+RESULT  INDICATOR        VALUE  BEFORE  PASS IF                 SCORE
+fail    rt (key)       1234.57    1000  <=+10% (1100) and <600    0/2
+info    a_longer_name        -                                         3 series
 
 fail: 0 of 100
 shop/production/web, compared with 1 earlier result

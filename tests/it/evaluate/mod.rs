@@ -410,6 +410,12 @@ fn mistakes_about_the_cluster_are_no_verdict(#[case] line: &str, #[case] says: &
 #[test]
 fn other_commands_keep_their_code_for_wrong_arguments() {
     assert_eq!(coxswain("simulate").status.code(), Some(2));
-    assert_eq!(coxswain("evaluate --help").status.code(), Some(0));
+    let help = coxswain("evaluate --help");
+    assert_eq!(help.status.code(), Some(0));
+    assert!(
+        text(&help.stdout).contains("Exit code 0: pass; 1: warning; 2: fail; 3:"),
+        "{}",
+        text(&help.stdout)
+    );
     assert_eq!(coxswain("").status.code(), Some(2));
 }
