@@ -57,7 +57,7 @@ pub struct ServiceLevelIndicatorSpec {
     #[schemars(length(max = 32))]
     pub spec_version: Option<String>,
     /// The queries, by indicator: text, or an object with `query`, `reduce` and `range`.
-    #[schemars(length(max = 100))]
+    #[schemars(extend("maxProperties" = 100))]
     pub indicators: BTreeMap<String, Indicator>,
 }
 

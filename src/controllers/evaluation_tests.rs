@@ -49,15 +49,20 @@ fn operate(
         answer,
         asked: asked.clone(),
     });
-    let operator = world.start("operator", |seat| async move {
+    (operate_on(world, metrics), asked)
+}
+
+/// As [`operate`], with another server.
+fn operate_on(world: &World, metrics: Arc<dyn MetricsSource>) -> Operator {
+    world.start("operator", |seat| async move {
         let (definitions, watches) = Definitions::start(&seat.client, None);
         let context = Context::new(seat.client, seat.clock);
+        let judged_by = (definitions.clone(), OPERATORS.to_owned());
         tokio::select! {
             () = watches => {}
-            () = run(context.clone(), metrics, (definitions.clone(), OPERATORS.to_owned()), watch(&context.client), seat.shutdown) => {}
+            () = run(context.clone(), metrics, judged_by, watch(&context.client), seat.shutdown) => {}
         }
-    });
-    (operator, asked)
+    })
 }
 
 fn provider(world: &World, name: &str) {
@@ -285,6 +290,88 @@ fn without_a_provider_it_is_inconclusive(
             ("Inconclusive", "ProviderMissing")
         );
         assert!(status.message.contains(remedy), "{}", status.message);
+    });
+}
+
+/// A server that takes its time over each question.
+struct Slow;
+
+impl MetricsSource for Slow {
+    fn query<'a>(
+        &'a self,
+        _: &'a MetricsProvider,
+        _: &'a Question,
+    ) -> BoxFuture<'a, Result<super::Answer, QueryError>> {
+        async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok(Sample::Value(0.0).into())
+        }
+        .boxed()
+    }
+}
+
+#[test]
+fn fifty_indicators_at_a_tenth_of_a_second_take_less_than_a_second() {
+    World::run(async |world| {
+        provider(&world, "prom");
+        let _operator = operate_on(&world, Arc::new(Slow));
+        world.sleep(Duration::from_secs(5)).await;
+        let mut many = evaluation(&world, "template");
+        world.server.delete::<Evaluation>(NAMESPACE, "template");
+        many.metadata.name = Some("many".to_owned());
+        many.metadata.uid = None;
+        many.metadata.resource_version = None;
+        let objectives = &mut many.spec.objective.as_mut().unwrap().objectives;
+        let (objective, query) = (objectives[1].clone(), many.spec.indicators["errors"].clone());
+        objectives.clear();
+        for n in 0..50 {
+            let sli = format!("e{n}");
+            objectives.push(crate::api::slo::Objective {
+                sli: sli.clone(),
+                ..objective.clone()
+            });
+            many.spec.indicators.insert(sli, query.clone());
+        }
+        let begin = world.now();
+        world.server.create(&many).unwrap();
+        let status = ended(&world, "many").await;
+        assert_eq!((status.indicators.len(), status.score), (50, Some(100.0)));
+        let took = world.now().duration_since(begin);
+        assert!(took < SignedDuration::from_secs(1), "{took:?}");
+    });
+}
+
+#[test]
+fn what_the_provider_remarks_is_in_the_verdict() {
+    struct Remarking;
+    impl MetricsSource for Remarking {
+        fn query<'a>(
+            &'a self,
+            _: &'a MetricsProvider,
+            question: &'a Question,
+        ) -> BoxFuture<'a, Result<super::Answer, QueryError>> {
+            let mut answer = super::Answer::from(Sample::Value(0.0));
+            if question.query == "errors" {
+                answer.warnings.push("PromQL warning: that is odd".to_owned());
+            }
+            std::future::ready(Ok(answer)).boxed()
+        }
+    }
+    World::run(async |world| {
+        provider(&world, "prom");
+        evaluation(&world, "one");
+        let _operator = operate_on(&world, Arc::new(Remarking));
+        let status = ended(&world, "one").await;
+        assert_eq!(status.result.as_deref(), Some("pass"));
+        assert!(
+            status
+                .message
+                .ends_with("; warning about errors: PromQL warning: that is odd"),
+            "{}",
+            status.message
+        );
+        let said: Vec<usize> = status.indicators.iter().map(|i| i.warnings.len()).collect();
+        assert_eq!(said, [0, 1]);
     });
 }
 

@@ -82,13 +82,7 @@ impl Server {
             .spawn()
             .expect("Prometheus starts");
         self.child = Some(child);
-        let url = format!("{}/-/ready", self.url());
-        eventually("Prometheus is ready", async || {
-            reqwest::get(&url)
-                .await
-                .is_ok_and(|answer| answer.status().is_success())
-        })
-        .await;
+        self.until("vector(1)", |one| one > 0.0).await;
     }
 
     fn stop(&mut self) {
@@ -183,7 +177,7 @@ async fn every_kind_of_answer() {
     assert!(why.contains("parse error"), "{why}");
     assert_eq!(missing(ask("nothing").await), "the query gives no values");
     assert!(missing(ask("idle / idle").await).contains("gives NaN"));
-    assert!(missing(ask("rt / idle").await).contains("gives inf"));
+    assert!(missing(ask("scalar(rt) / idle").await).contains("gives inf"));
     assert!(missing(ask("rt[5s]").await).contains("a range of values"));
     assert!(missing(ask("\"text\"").await).contains("a text"));
 

@@ -4,5 +4,6 @@ mod approvals;
 mod control;
 mod definitions;
 mod history;
+mod providers;
 mod rules;
 mod users;

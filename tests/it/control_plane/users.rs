@@ -48,7 +48,7 @@ fn resource(object: &Value) -> ApiResource {
 }
 
 /// Repeats until the API server has seen what was written; it says so only by what it does.
-async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+pub(super) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let began = Instant::now();
     while !holds().await {
         assert!(
@@ -225,7 +225,7 @@ impl World {
         }
     }
 
-    async fn apply(&self, object: &Value) {
+    pub(super) async fn apply(&self, object: &Value) {
         let name = object["metadata"]["name"].as_str().unwrap();
         self.all(object)
             .patch(name, &PatchParams::apply("test").force(), &Patch::Apply(object))
@@ -250,6 +250,10 @@ impl World {
 }
 
 impl User {
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     fn api(&self, object: &Value) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &resource(object))
     }
