@@ -64,6 +64,9 @@ impl Machine<'_> {
 
     /// Whether the payload can take what this Job adds, besides what the task's other Jobs add.
     fn has_room(&self, index: usize, at: usize, data: &Object) -> Result<(), TooLarge> {
+        if data.is_empty() {
+            return Ok(());
+        }
         let mut merged = self.s.payload.clone().unwrap_or_default();
         for (other, job) in self.jobs_of(index).iter().enumerate() {
             let added = if other == at {
