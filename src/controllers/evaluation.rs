@@ -37,7 +37,7 @@ use crate::{
     facts::{
         self, READ_TIMEOUT, WATCH_TIMEOUT,
         guarded::Guarded,
-        metrics::{Answer, MetricsSource, QueryError, Sample},
+        metrics::{Answer, MetricsSource, QueryError},
         stores::{Cache, Definitions},
     },
 };
@@ -218,29 +218,19 @@ impl Evaluations {
 
     /// One that was created by hand: fixes what is measured. It comes back when that is written.
     async fn complete(&self, evaluation: &Evaluation, uid: &str, now: Timestamp) -> Result<Action, Error> {
-        let spec = &evaluation.spec;
-        let gate = match Place::new(&spec.project, &spec.stage, &spec.service) {
-            Ok(place) => {
-                if self.definitions.wait_until_ready().await.is_err() {
-                    return Ok(Action::await_change());
+        let gate = if evaluation::wants_gate(evaluation) {
+            if self.definitions.wait_until_ready().await.is_err() {
+                return Ok(Action::await_change());
+            }
+            match self.gate(evaluation) {
+                Ok(gate) => gate,
+                Err(why) => {
+                    let finding = Finding::Trouble(Trouble::DefinitionInvalid(why));
+                    return self.end(evaluation, uid, now, &finding).await;
                 }
-                let namespace = evaluation.namespace().unwrap_or_default();
-                let found = pinned::gate(&self.definitions.of(&namespace), &place);
-                found
-                    .map(|found| found.map(|(_, gate)| gate).unwrap_or_default())
-                    .map_err(|e| e.message)
             }
-            // The schema refuses such names.
-            Err(error) => Err(error.to_string()),
-        };
-        let own = spec.objective.is_some() || spec.execution.is_some();
-        let gate = match gate {
-            Ok(gate) => gate,
-            Err(_) if own => PinnedGate::default(),
-            Err(why) => {
-                let finding = Finding::Trouble(Trouble::DefinitionInvalid(why));
-                return self.end(evaluation, uid, now, &finding).await;
-            }
+        } else {
+            PinnedGate::default()
         };
         let complete = evaluation::complete(evaluation, &gate);
         match self.context.effects.write_metadata(&complete).await {
@@ -249,6 +239,16 @@ impl Evaluations {
             Err(error) if error.is_not_found() => Ok(Action::await_change()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What is in force for its place now; the default where nothing is.
+    fn gate(&self, evaluation: &Evaluation) -> Result<PinnedGate, String> {
+        let spec = &evaluation.spec;
+        // The schema refuses names that are none.
+        let place = Place::new(&spec.project, &spec.stage, &spec.service).map_err(|e| e.to_string())?;
+        let definitions = self.definitions.of(&evaluation.namespace().unwrap_or_default());
+        let found = pinned::gate(&definitions, &place).map_err(|e| e.message)?;
+        Ok(found.map(|(_, gate)| gate).unwrap_or_default())
     }
 
     /// Asks what has not been answered yet. Some: why not everything is.
@@ -286,14 +286,10 @@ impl Evaluations {
                     // The others would most likely fare the same: they are not waited for.
                     Err(QueryError::Unavailable(why)) => return Some(Unanswered::ForNow(indicator, why)),
                 };
-                let measured = match sample {
-                    Sample::Value(value) => Measured::Value(value),
-                    Sample::Missing(why) => Measured::Missing(why),
-                };
                 if !warnings.is_empty() {
                     progress.warnings.insert(indicator.clone(), warnings);
                 }
-                progress.values.insert(indicator, measured);
+                progress.values.insert(indicator, sample.into());
             }
             None
         };

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     api::{EvaluationStatus, condition_is},
-    facts::metrics::Question,
+    facts::metrics::{Question, Sample},
     facts::stores::Definitions,
     testing::{Fault, Operator, World, world::NAMESPACE},
 };

@@ -369,7 +369,7 @@ impl Executions {
     /// The run has ended or is gone: its place is free, its problem wants to know, and there may be one run too many.
     fn left(&self, run: &SequenceExecution) {
         // Others may have waited behind it although it only waited itself.
-        self.release(run);
+        self.give_back(run);
         self.wake_next(run);
         self.ends.tell(PlaceKey::of(run));
         let uid = run.uid().unwrap_or_default();

@@ -8,7 +8,10 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::Error;
-use crate::{api::Duration, core::definitions::nearest::hint};
+use crate::{
+    api::Duration,
+    core::{definitions::nearest::hint, invalid::kind},
+};
 
 /// No more mistakes of one file are told.
 const MOST: usize = 50;
@@ -248,16 +251,5 @@ fn shown(value: &Value) -> String {
     match value {
         Value::Array(_) | Value::Object(_) => kind(value).to_owned(),
         other => other.to_string(),
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "empty",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
     }
 }

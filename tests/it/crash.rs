@@ -12,7 +12,7 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use rstest::rstest;
 
-use crate::scenarios::{coxswain, hours, jobs_created, run_of, secs};
+use crate::scenarios::{coxswain, jobs_created, over, run_of, secs};
 
 /// What must not depend on crashes.
 #[derive(Debug, Eq, PartialEq)]
@@ -165,11 +165,7 @@ fn story(definitions: String, enough: u32, away: Duration) -> Scenario<Outcome> 
         operator: Rc::new(|seat, world: &World| coxswain(seat, world.metrics.clone()).boxed()),
         story: Rc::new(|world: World| {
             async move {
-                let over = |w: &World| {
-                    w.get::<ProblemEvent>("slow-1")
-                        .is_some_and(|p| p.status.is_some_and(|s| s.done))
-                };
-                world.wait_until("the end", hours(2), over).await;
+                over(&world, "slow-1").await;
                 world.sleep(secs(120)).await;
             }
             .boxed_local()

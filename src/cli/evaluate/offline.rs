@@ -22,7 +22,7 @@ use crate::{
             query::{self, Values, substitute},
         },
     },
-    facts::metrics::{MetricsSource, Prometheus, QueryError, Question, Sample},
+    facts::metrics::{MetricsSource, Prometheus, QueryError, Question},
 };
 
 /// So many queries are asked at once.
@@ -321,14 +321,10 @@ async fn ask(
                 });
             }
         };
-        let measured = match answer.sample {
-            Sample::Value(value) => Measured::Value(value),
-            Sample::Missing(why) => Measured::Missing(why),
-        };
         if !answer.warnings.is_empty() {
             warnings.insert(indicator.clone(), answer.warnings);
         }
-        values.insert(indicator, measured);
+        values.insert(indicator, answer.sample.into());
     }
     Ok((values, warnings))
 }

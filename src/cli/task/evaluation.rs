@@ -15,9 +15,13 @@ use crate::{
     api::{Evaluation, SequenceExecution, SequenceExecutionStatus, evaluation::Window},
     core::{
         evaluation::{self, Reading},
-        jobs::result::{Outcome, Verdict},
+        jobs::result::Outcome,
         names,
-        sequence::{EVALUATION, asked, defaults},
+        sequence::{
+            EVALUATION,
+            asked::{self, Judged},
+            defaults,
+        },
     },
     effects::{Created, Effects},
     facts::READ_TIMEOUT,
@@ -95,16 +99,26 @@ impl Asking<'_> {
             self.sleep_until(window.end.0).await;
             let why = match self.ask(window).await? {
                 Said::End(outcome) => return Ok(outcome),
-                Said::Verdict(found) => match self.holds(&found, &mut good_since) {
-                    Ok(outcome) => return Ok(outcome),
-                    Err(next) if next >= self.deadline => return Ok(self.too_short(next)),
-                    Err(next) => {
-                        since = None;
-                        self.sleep_until(next).await;
-                        self.try_ += 1;
-                        continue;
+                Said::Verdict(found) => {
+                    match asked::judged(&self.run, &self.status, self.index, &found, good_since) {
+                        Judged::End(outcome) => return Ok(outcome),
+                        Judged::Holds { next, .. } if next >= self.deadline => {
+                            return Ok(self.too_short(next));
+                        }
+                        Judged::Holds {
+                            since: good,
+                            next,
+                            told,
+                            ..
+                        } => {
+                            tracing::info!("{told}");
+                            (since, good_since) = (None, Some(good));
+                            self.sleep_until(next).await;
+                            self.try_ += 1;
+                            continue;
+                        }
                     }
-                },
+                }
                 Said::Nothing(why) => why,
             };
             let now = self.now();
@@ -122,27 +136,6 @@ impl Asking<'_> {
             self.sleep_until(next).await;
             self.try_ += 1;
         }
-    }
-
-    /// What a verdict comes to; or, where the gate must hold and does so far, when it is asked for the next one.
-    fn holds(&self, found: &Evaluation, good_since: &mut Option<Timestamp>) -> Result<Outcome, Timestamp> {
-        let verdict = found.status.clone().unwrap_or_default();
-        let mut outcome = asked::outcome(found, &verdict);
-        let Some(hold) = asked::hold(&self.run, &self.status, self.index) else {
-            return Ok(outcome);
-        };
-        if outcome.verdict != Verdict::Fail && verdict.score.is_some() {
-            let since =
-                *good_since.get_or_insert(found.spec.window.as_ref().map_or_else(|| self.now(), |w| w.end.0));
-            if let Some((_, next, told)) = asked::holding(hold, since, found) {
-                tracing::info!("{told}");
-                return Err(next);
-            }
-        }
-        if let Some(since) = good_since {
-            outcome.message = asked::held(&outcome.message, *since, found);
-        }
-        Ok(outcome)
     }
 
     fn too_short(&self, end: Timestamp) -> Outcome {

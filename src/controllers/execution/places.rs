@@ -99,11 +99,15 @@ impl Executions {
     }
 
     pub(super) fn release(&self, run: &SequenceExecution) {
-        let (place, uid) = (PlaceKey::of(run), run.uid().unwrap_or_default());
-        let held = self.arbiter().release(&place, &uid);
-        if held {
+        if self.give_back(run) {
             self.wake_next(run);
         }
+    }
+
+    /// Gives the run's place back, and wakes nobody. False: it did not have it.
+    pub(super) fn give_back(&self, run: &SequenceExecution) -> bool {
+        self.arbiter()
+            .release(&PlaceKey::of(run), &run.uid().unwrap_or_default())
     }
 
     /// If the run's place is free, the first of the others that wait for it asks again. Only that one: those behind it

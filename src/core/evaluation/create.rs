@@ -90,6 +90,12 @@ pub fn is_complete(evaluation: &Evaluation) -> bool {
     evaluation.spec.window.is_some() && set.is_some_and(|l| l.contains_key(labels::OBJECTIVE))
 }
 
+/// Whether the gate in force for its place is to be copied into it: it has none of its own, and no run decided that there
+/// is none.
+pub fn wants_gate(evaluation: &Evaluation) -> bool {
+    evaluation.spec.objective.is_none() && evaluation.spec.execution.is_none()
+}
+
 /// An Evaluation that was created by hand, with what is measured fixed: its window, and, unless it has its own, the gate
 /// that is in force for its place. With labels, so that those of one gate find each other.
 pub fn complete(evaluation: &Evaluation, gate: &PinnedGate) -> Evaluation {
@@ -107,7 +113,7 @@ pub fn complete(evaluation: &Evaluation, gate: &PinnedGate) -> Evaluation {
             end: ApiTime(end),
         });
     }
-    if spec.objective.is_none() && spec.execution.is_none() {
+    if wants_gate(evaluation) {
         spec.objective_name.clone_from(&gate.objective_name);
         spec.objective.clone_from(&gate.objective);
         spec.indicators.clone_from(&gate.indicators);

@@ -7,7 +7,7 @@ use crate::{
         Duration,
         sli::{Indicator, Measure, RangeQuery, SeriesReducer, TimeReducer},
     },
-    core::{Invalid, definitions::nearest::hint},
+    core::{Invalid, definitions::nearest::hint, invalid::kind},
 };
 
 const QUERY_MAX: usize = 8192;
@@ -142,17 +142,6 @@ fn known(path: &str, fields: &Map<String, Value>, names: &[&str], wrong: &mut Ve
     for name in fields.keys().filter(|name| !names.contains(&name.as_str())) {
         let message = format!("is no known field{}", hint(name, names.iter().copied()));
         wrong.push(Invalid::new(format!("{path}.{name}"), message));
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "empty",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
     }
 }
 

@@ -23,7 +23,7 @@ mod testing;
 mod v1_tests;
 pub mod window;
 
-pub use create::{Request, complete, is_complete, labels_of, new_evaluation};
+pub use create::{Request, complete, is_complete, labels_of, new_evaluation, wants_gate};
 pub use decide::{Asking, Chosen, Finding, Query, Reading, Trouble, ask, ask_again, decide, read};
 pub use hold::{Hold, Holding, hold, holding};
 pub use message::number;

@@ -34,45 +34,62 @@ pub fn plan_window(
     window::plan(&properties, &payload, changed_at(status, index), now).map_err(|e| e.to_string())
 }
 
-/// How long the gate of this task must stay good, if it must.
-pub fn hold(
+/// What a verdict comes to.
+#[derive(Debug)]
+pub enum Judged {
+    /// The task's end.
+    End(Outcome),
+    /// It is good, and must stay so (`mustHoldFor`): the gate is evaluated again.
+    Holds {
+        /// Since when it is good: the end of the first good window.
+        since: Timestamp,
+        /// Until when it must be.
+        until: Timestamp,
+        /// When the next window ends.
+        next: Timestamp,
+        /// For people.
+        told: String,
+    },
+}
+
+/// What the verdict on `found` comes to for the task at this index, whose gate has been good since `good_since`.
+pub fn judged(
     execution: &SequenceExecution,
     status: &SequenceExecutionStatus,
     index: usize,
-) -> Option<evaluation::Hold> {
-    let payload = payload_of(execution, status, index);
-    evaluation::hold(payload.get(EVALUATION)?.as_object()?)
-}
-
-/// What a good verdict on `found` means where the gate must hold since `since`, and what people are told.
-pub fn holding(
-    hold: evaluation::Hold,
-    since: Timestamp,
     found: &Evaluation,
-) -> Option<(Timestamp, Timestamp, String)> {
-    match evaluation::holding(hold, since, found.spec.window.as_ref()?) {
-        Holding::Over => None,
-        Holding::Until { until, next } => {
-            let verdict = found
-                .status
-                .as_ref()
-                .map(|s| s.message.as_str())
-                .unwrap_or_default();
-            let told = format!(
-                "evaluation: good since {since:.0} ({verdict}); must hold until {until:.0} (mustHoldFor {}), looks again at {next:.0}",
-                hold.length
-            );
-            Some((until, next, told))
-        }
+    good_since: Option<Timestamp>,
+) -> Judged {
+    let verdict = found.status.clone().unwrap_or_default();
+    let mut outcome = outcome(found, &verdict);
+    let payload = payload_of(execution, status, index);
+    let properties = payload.get(EVALUATION).and_then(Value::as_object);
+    let (Some(hold), Some(window)) = (properties.and_then(evaluation::hold), &found.spec.window) else {
+        return Judged::End(outcome);
+    };
+    let good = outcome.verdict != Verdict::Fail && verdict.score.is_some();
+    let since = good_since.unwrap_or(window.end.0);
+    if good && let Holding::Until { until, next } = evaluation::holding(hold, since, window) {
+        let told = format!(
+            "evaluation: good since {since:.0} ({}); must hold until {until:.0} (mustHoldFor {}), looks again at {next:.0}",
+            verdict.message, hold.length
+        );
+        return Judged::Holds {
+            since,
+            until,
+            next,
+            told,
+        };
     }
-}
-
-/// What people are told at the end of a gate that had to hold.
-pub fn held(verdict: &str, since: Timestamp, found: &Evaluation) -> String {
-    let end = found.spec.window.as_ref().map_or(since, |w| w.end.0);
-    let seconds = u64::try_from(end.duration_since(since).as_secs()).unwrap_or(0);
-    let held = Duration::from_secs(seconds);
-    format!("{verdict}; {held} after it was good for the first time ({since:.0})")
+    if let Some(since) = good_since {
+        let seconds = u64::try_from(window.end.0.duration_since(since).as_secs()).unwrap_or(0);
+        let held = Duration::from_secs(seconds);
+        outcome.message = format!(
+            "{}; {held} after it was good for the first time ({since:.0})",
+            outcome.message
+        );
+    }
+    Judged::End(outcome)
 }
 
 /// When this attempt's last task that changes the service ended.

@@ -4,7 +4,9 @@
 use jiff::Timestamp;
 
 use super::{
-    Effect, asked, defaults,
+    Effect,
+    asked::{self, Judged},
+    defaults,
     finish::phases,
     step::{Flow, Machine},
 };
@@ -15,7 +17,7 @@ use crate::{
     },
     core::{
         evaluation::{self, Reading, window},
-        jobs::result::{Outcome, Verdict},
+        jobs::result::Outcome,
         names,
         note::Note,
     },
@@ -158,34 +160,29 @@ impl Machine<'_> {
         found: &Evaluation,
         verdict: &crate::api::EvaluationStatus,
     ) -> Flow {
-        let mut outcome = asked::outcome(found, verdict);
         self.s.score = verdict.score;
         if let Some(attempt) = self.attempt() {
             attempt.score = verdict.score;
         }
-        let good = outcome.verdict != Verdict::Fail && verdict.score.is_some();
-        let end = found
-            .spec
-            .window
-            .as_ref()
-            .map_or(ApiTime(self.now), |w| w.end.clone());
-        let since = asked.good_since.clone().unwrap_or(end);
-        if let Some(hold) = asked::hold(self.execution, &self.s, index) {
-            if good && let Some((until, next, told)) = asked::holding(hold, since.0, found) {
+        let good_since = asked.good_since.as_ref().map(|at| at.0);
+        match asked::judged(self.execution, &self.s, index, found, good_since) {
+            Judged::End(outcome) => self.finish_task(index, outcome),
+            Judged::Holds {
+                since,
+                until,
+                next,
+                told,
+            } => {
                 let again = EvaluationTask {
                     name: self.evaluation_name(index, asked.try_ + 1),
                     try_: asked.try_ + 1,
-                    good_since: Some(since),
+                    good_since: Some(ApiTime(since)),
                     hold_until: Some(ApiTime(until)),
                     ..EvaluationTask::default()
                 };
-                return self.evaluate_again(index, again, "MustHold", told, next);
-            }
-            if let Some(since) = &asked.good_since {
-                outcome.message = asked::held(&outcome.message, since.0, found);
+                self.evaluate_again(index, again, "MustHold", told, next)
             }
         }
-        self.finish_task(index, outcome)
     }
 
     fn evaluation_name(&self, index: usize, try_: i32) -> String {

@@ -76,18 +76,14 @@ impl Machine<'_> {
         if !data {
             return self.event(index, spec, false);
         }
-        let mut merged = self.s.payload.clone().unwrap_or_default();
-        if !self.at_once(job) {
-            let earlier = |e: &&JobStatus| same_lane(e, job) && e.task < job.task;
-            for data in self
-                .jobs_of(index)
-                .iter()
-                .filter(earlier)
-                .filter_map(|e| e.data.as_ref())
-            {
-                payload::merge(&mut merged, data);
-            }
+        let earlier = |e: &&JobStatus| !self.at_once(job) && same_lane(e, job) && e.task < job.task;
+        let jobs = self.jobs_of(index).iter().filter(earlier);
+        let mut added = jobs.filter_map(|e| e.data.as_ref()).peekable();
+        if added.peek().is_none() {
+            return self.event(index, spec, true);
         }
+        let mut merged = self.s.payload.clone().unwrap_or_default();
+        added.for_each(|data| payload::merge(&mut merged, data));
         self.event_with(index, spec, Some(&merged))
     }
 

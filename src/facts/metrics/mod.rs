@@ -8,9 +8,12 @@ pub mod prometheus;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
-use crate::api::{
-    MetricsProvider,
-    sli::{RangeQuery, SeriesReducer},
+use crate::{
+    api::{
+        MetricsProvider,
+        sli::{RangeQuery, SeriesReducer},
+    },
+    core::evaluation::Measured,
 };
 
 pub use prometheus::Prometheus;
@@ -78,6 +81,15 @@ pub enum Sample {
     Value(f64),
     /// The question was answered, but not with one finite number; this is what came instead.
     Missing(String),
+}
+
+impl From<Sample> for Measured {
+    fn from(sample: Sample) -> Self {
+        match sample {
+            Sample::Value(value) => Self::Value(value),
+            Sample::Missing(why) => Self::Missing(why),
+        }
+    }
 }
 
 /// Why there was no answer.

@@ -157,6 +157,15 @@ spec:
     )
 }
 
+/// Waits until the problem is seen to.
+pub async fn over(world: &World, problem: &str) {
+    let done = |w: &World| {
+        let found = w.get::<ProblemEvent>(problem);
+        found.and_then(|p| p.status).is_some_and(|s| s.done)
+    };
+    world.wait_until("the end", hours(2), done).await;
+}
+
 /// The newest run of a problem.
 pub fn run_of(world: &World, problem: &str) -> Option<SequenceExecution> {
     let mut runs = world.list::<SequenceExecution>();

@@ -119,6 +119,15 @@ fn all_that_answers_a_task_runs_at_once() {
     });
 }
 
+/// Waits until the test of the first attempt has ended.
+async fn tested(shop: &Shop) -> SequenceExecutionStatus {
+    let ended = |s: &SequenceExecutionStatus| {
+        let first = s.attempts.first();
+        first.is_some_and(|a| a.tasks[2].result.is_some())
+    };
+    shop.until("slow-1", "the test's end", mins(5), ended).await
+}
+
 fn span(from: Option<&coxswain::api::Timestamp>, to: Option<&coxswain::api::Timestamp>) -> i64 {
     to.unwrap().0.duration_since(from.unwrap().0).as_secs()
 }
@@ -128,11 +137,7 @@ fn a_job_that_hangs_is_stopped_and_the_others_go_on() {
     World::run(async |world: World| {
         let shop = open(world, Play::hangs()).await;
         shop.problem("slow-1");
-        let status = shop
-            .until("slow-1", "the test's end", mins(5), |s| {
-                s.attempts.first().is_some_and(|a| a.tasks[2].result.is_some())
-            })
-            .await;
+        let status = tested(&shop).await;
         let task = &status.attempts[0].tasks[2];
         assert_eq!(
             (task.result.as_deref(), task.reason.as_str()),
@@ -167,11 +172,7 @@ fn creates_that_are_refused_are_told_and_the_others_go_on() {
             Fault::Proceed
         });
         shop.problem("slow-1");
-        let status = shop
-            .until("slow-1", "the test's end", mins(5), |s| {
-                s.attempts.first().is_some_and(|a| a.tasks[2].result.is_some())
-            })
-            .await;
+        let status = tested(&shop).await;
         let task = &status.attempts[0].tasks[2];
         assert_eq!(task.reason, "Refused", "{}", task.message);
         let jobs = tests(&status);
@@ -192,11 +193,7 @@ fn it_survives_a_crash_at_every_write() {
         operator: Rc::new(|seat, world: &World| coxswain(seat, world.metrics.clone()).boxed()),
         story: Rc::new(|world: World| {
             async move {
-                let over = |w: &World| {
-                    w.get::<ProblemEvent>("slow-1")
-                        .is_some_and(|p| p.status.is_some_and(|s| s.done))
-                };
-                world.wait_until("the end", hours(2), over).await;
+                over(&world, "slow-1").await;
                 world.sleep(secs(120)).await;
             }
             .boxed_local()
