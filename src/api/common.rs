@@ -78,6 +78,11 @@ pub fn any_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }
 
+/// The schema of a list of objects whose fields another kind's schema has already.
+pub fn any_objects(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": any_object(generator) })
+}
+
 /// The schema of labels that travel with a run. The maximum of each value keeps the rules on them within the API
 /// server's budget.
 pub fn labels(_: &mut SchemaGenerator) -> Schema {

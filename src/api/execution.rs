@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Condition, Duration, Timestamp,
-    common::{Object, SourceRef, any_object, labels},
+    common::{Object, SourceRef, any_object, any_objects, labels},
     evaluation::{IndicatorQuery, Window},
     jobconfig::{JobAction, Source},
     remediation::{Action, Budget, Mode, OnActionFailure},
@@ -426,6 +426,7 @@ pub struct PinnedJobConfig {
     /// How specific its scope is: 0 project, 1 stage, 2 service without a stage, 3 service.
     pub specificity: i32,
     /// The actions with an event of this sequence.
+    #[schemars(schema_with = "any_objects")]
     pub actions: Vec<JobAction>,
     /// Where files come from; directories of ConfigMaps carry their keys in `keys`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,12 +1,12 @@
 //! `JobConfig`: which Jobs answer which event.
 
-use std::collections::BTreeMap;
-
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigStatus, Scope, common::any_object};
+use super::{ConfigStatus, Scope};
+
+pub use super::jobtask::*;
 
 /// Event -> Jobs. `actions` is the body of a Keptn v1 job/config.yaml, as it is.
 #[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -89,142 +89,32 @@ pub struct EventFilter {
     pub name: String,
     /// A further condition on the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jsonpath: Option<JsonPathMatch>,
+    pub jsonpath: Option<Condition>,
+    /// Further conditions; all of them, and `jsonpath`, must hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub conditions: Vec<Condition>,
 }
 
-/// A value in the event that must be equal.
+/// What a value in the event must be, or must not be. Exactly one of `match` and `notMatch` is set.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct JsonPathMatch {
+pub struct Condition {
     /// A JSONPath on the whole event: `$.data.action.action`.
     #[schemars(length(min = 1, max = 1024))]
     pub property: String,
-    /// The value. Numbers and booleans are compared in JSON's own spelling.
+    /// The value that it must have. Numbers and booleans are compared in JSON's own spelling.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
-    #[serde(rename = "match")]
-    pub match_: String,
-}
-
-/// One Job.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JobTask {
-    /// A name for people.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-    /// Files and directories to mount under `/keptn`; `sources` says where each comes from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 50), inner(length(max = 512)))]
-    pub files: Option<Vec<String>>,
-    /// The container's image.
-    #[schemars(length(min = 1, max = 1024))]
-    pub image: String,
-    /// `Always`, `IfNotPresent` or `Never`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_pull_policy: Option<ImagePullPolicy>,
-    /// The container's command.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 100), inner(length(max = 32768)))]
-    pub cmd: Option<Vec<String>>,
-    /// The command's arguments. `$(NAME)` is expanded by Kubernetes from the container's environment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 100), inner(length(max = 32768)))]
-    pub args: Option<Vec<String>>,
-    /// Environment variables.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 100))]
-    pub env: Option<Vec<EnvVar>>,
-    /// The container's resources; they replace the defaults.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
-    /// The container's working directory.
+    pub match_: Option<String>,
+    /// The value that it must not have; one that is missing has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
-    pub working_dir: Option<String>,
-    /// How long the Job may take, in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 604_800))]
-    pub max_poll_duration: Option<i64>,
-    /// Only the JobConfig's own namespace is accepted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
-    pub namespace: Option<String>,
-    /// How long the finished Job is kept, in seconds; at least 600. Default 21600.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 2_592_000))]
-    pub ttl_seconds_after_finished: Option<i32>,
-    /// Fields of the container's security context that replace the defaults, one by one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "any_object")]
-    pub security_context: Option<serde_json::Map<String, serde_json::Value>>,
-    /// A service account that is annotated `coxswain.dev/allowed: "true"`. Without one no token is mounted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub service_account: Option<String>,
-    /// Annotations of the pod.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxProperties" = 50, "additionalProperties" = { "type": "string", "maxLength": 4096 }))]
-    pub annotations: Option<BTreeMap<String, String>>,
+    pub not_match: Option<String>,
 }
 
-/// When the image is pulled.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-pub enum ImagePullPolicy {
-    /// At every start.
-    Always,
-    /// When the node does not have it.
-    IfNotPresent,
-    /// The node must have it.
-    Never,
-}
-
-/// One environment variable, or a whole Secret of them.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EnvVar {
-    /// The variable's name; with `valueFrom: secret`, the Secret's.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-    /// The value; with `valueFrom: event`, a JSONPath on the event.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 4096))]
-    pub value: Option<String>,
-    /// `event`, `string` or `secret`.
-    #[schemars(length(min = 1, max = 16))]
-    pub value_from: String,
-    /// `json` or `yaml`: how a value from the event is written.
-    #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 8))]
-    pub as_: Option<String>,
-}
-
-/// Limits and requests of the container.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Resources {
-    /// At most so much.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limits: Option<ResourceAmounts>,
-    /// At least so much.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub requests: Option<ResourceAmounts>,
-}
-
-/// Amounts, as Kubernetes quantities.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ResourceAmounts {
-    /// For example `500m`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
-    pub cpu: Option<String>,
-    /// For example `128Mi`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32))]
-    pub memory: Option<String>,
-}
-
-/// Where a file, or every file of a directory, comes from. Exactly one of `configMap` and `secret` is set.
+/// Where a file, or every file of a directory, comes from. Exactly one of `configMap`, `secret` and
+/// `sourceRef` is set.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
@@ -237,6 +127,25 @@ pub struct Source {
     /// A Secret. Coxswain does not read Secrets, so its keys must be named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretSource>,
+    /// A source of Flux, whose newest artifact is fetched, checked and unpacked before the container starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_ref: Option<SourceArtifact>,
+}
+
+/// A source of Flux in the same namespace; `.status.artifact` says where its content is.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceArtifact {
+    /// `GitRepository`, `OCIRepository`, `Bucket` or `ExternalArtifact`.
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// The source's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The file or directory in the artifact that `path` stands for. Default: all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub path: Option<String>,
 }
 
 /// A ConfigMap of the same namespace.

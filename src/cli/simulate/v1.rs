@@ -54,6 +54,7 @@ fn assume_files(config: &mut JobConfig) {
                 key: None,
             }),
             secret: None,
+            source_ref: None,
         });
     }
 }

@@ -7,7 +7,7 @@ use super::brief;
 use crate::{
     api::{
         execution::PinnedJobConfig,
-        jobconfig::{EventFilter, JobAction, JsonPathMatch},
+        jobconfig::{Condition, EventFilter, JobAction},
     },
     core::{
         definitions::{lookup::fits, nearest::hint},
@@ -53,7 +53,13 @@ pub fn matching<'a>(configs: &'a [PinnedJobConfig], event: &Value) -> Result<Vec
 
 /// Whether what matches depends on more of an event than its name.
 pub fn reads_data(configs: &[PinnedJobConfig]) -> bool {
-    every_action(configs).any(|matched| matched.action.events.iter().any(|f| f.jsonpath.is_some()))
+    every_action(configs).any(|matched| {
+        matched
+            .action
+            .events
+            .iter()
+            .any(|f| f.jsonpath.is_some() || !f.conditions.is_empty())
+    })
 }
 
 /// Whether an action has the event's name; its conditions may still fail.
@@ -95,7 +101,8 @@ fn conditions(configs: &[PinnedJobConfig], event_type: &str, event: &Value) -> V
     every_action(configs)
         .flat_map(|matched| matched.action.events.iter().map(move |filter| (matched, filter)))
         .filter(|(_, filter)| fits(&filter.name, event_type))
-        .filter_map(|(matched, filter)| Some((matched, filter.jsonpath.as_ref()?)))
+        .flat_map(|(matched, filter)| every_condition(filter).map(move |condition| (matched, condition)))
+        .filter(|(_, condition)| !condition_holds(condition, event))
         .take(5)
         .map(|(matched, condition)| {
             let found = match jsonpath::lookup(event, &condition.property) {
@@ -103,14 +110,23 @@ fn conditions(configs: &[PinnedJobConfig], event_type: &str, event: &Value) -> V
                 Ok(None) => "there is nothing".to_owned(),
                 Err(error) => error.to_string(),
             };
-            let JsonPathMatch { property, match_ } = condition;
+            let (anything_but, wanted) = match &condition.not_match {
+                Some(unwanted) => ("anything but ", unwanted),
+                None => ("", condition.match_.as_ref().unwrap_or(&condition.property)),
+            };
             format!(
-                "{} wants {match_:?} at {property}, {}",
+                "{} wants {anything_but}{wanted:?} at {}, {}",
                 matched.config.name,
+                condition.property,
                 brief(&found, 100)
             )
         })
         .collect()
+}
+
+/// All conditions of a filter.
+pub(in crate::core) fn every_condition(filter: &EventFilter) -> impl Iterator<Item = &Condition> {
+    filter.jsonpath.iter().chain(&filter.conditions)
 }
 
 fn every_action(configs: &[PinnedJobConfig]) -> impl Iterator<Item = Matched<'_>> {
@@ -132,25 +148,27 @@ fn every_action(configs: &[PinnedJobConfig]) -> impl Iterator<Item = Matched<'_>
 fn filter_matches(filter: &EventFilter, event: &Value) -> bool {
     let event_type = event["type"].as_str().unwrap_or_default();
     fits(&filter.name, event_type)
-        && filter
-            .jsonpath
-            .as_ref()
-            .is_none_or(|condition| condition_holds(condition, event))
+        && every_condition(filter).all(|condition| condition_holds(condition, event))
 }
 
 /// Whether the name fits, and nobody can tell whether the condition holds.
 fn is_unreadable(filter: &EventFilter, event: &Value) -> bool {
-    let condition = filter.jsonpath.as_ref();
-    fits(&filter.name, event["type"].as_str().unwrap_or_default())
-        && condition.is_some_and(|c| jsonpath::lookup(event, &c.property).is_err())
+    let unreadable = |c: &Condition| jsonpath::lookup(event, &c.property).is_err();
+    fits(&filter.name, event["type"].as_str().unwrap_or_default()) && every_condition(filter).any(unreadable)
 }
 
-/// A condition that can't be evaluated does not hold.
-fn condition_holds(condition: &JsonPathMatch, event: &Value) -> bool {
-    match jsonpath::lookup(event, &condition.property) {
-        Ok(Some(value @ (Value::String(_) | Value::Number(_) | Value::Bool(_)))) => {
-            jsonpath::text(&value) == condition.match_
-        }
+/// Whether a condition holds. One that can't be evaluated does not, and neither does one that asks for nothing.
+pub(in crate::core) fn condition_holds(condition: &Condition, event: &Value) -> bool {
+    let Ok(found) = jsonpath::lookup(event, &condition.property) else {
+        return false;
+    };
+    let text = match &found {
+        Some(value @ (Value::String(_) | Value::Number(_) | Value::Bool(_))) => Some(jsonpath::text(value)),
+        _ => None,
+    };
+    match (&condition.match_, &condition.not_match) {
+        (Some(wanted), None) => text.as_ref() == Some(wanted),
+        (None, Some(unwanted)) => text.as_ref() != Some(unwanted),
         _ => false,
     }
 }
@@ -179,9 +197,10 @@ mod tests {
             specificity,
             &format!("[{{name: n, events: [{{name: {event:?}}}], tasks: []}}]"),
         );
-        config.actions[0].events[0].jsonpath = condition.map(|(property, match_)| JsonPathMatch {
+        config.actions[0].events[0].jsonpath = condition.map(|(property, match_)| Condition {
             property: property.into(),
-            match_: match_.into(),
+            match_: Some(match_.into()),
+            not_match: None,
         });
         config
     }

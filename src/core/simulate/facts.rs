@@ -190,7 +190,10 @@ fn fallback(configs: &[PinnedJobConfig], tasks: &[&str]) -> Option<PinnedJobConf
     if names.is_empty() {
         return None;
     }
-    let event = |name| EventFilter { name, jsonpath: None };
+    let event = |name| EventFilter {
+        name,
+        ..EventFilter::default()
+    };
     Some(PinnedJobConfig {
         name: ASSUMED.to_owned(),
         specificity: -1,

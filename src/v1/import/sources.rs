@@ -179,6 +179,7 @@ fn config_map(scope: &Scope, directory: &str, files: &[(&str, &Found)]) -> (Conf
             key,
         }),
         secret: None,
+        source_ref: None,
     };
     // In the root there is no directory of these files alone, so each has a source.
     let all_keys = !directory.is_empty() && files.iter().all(|(name, _)| is_key(name));
