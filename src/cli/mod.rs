@@ -148,6 +148,16 @@ fn on_tokio<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
         .block_on(work)
 }
 
+/// Whether what is printed to stdout has colours.
+fn coloured() -> bool {
+    has_colour(std::io::stdout().is_terminal(), std::env::var_os("NO_COLOR"))
+}
+
+/// On a terminal, unless the user said no (<https://no-color.org>: set, and not empty).
+fn has_colour(terminal: bool, no_color: Option<std::ffi::OsString>) -> bool {
+    terminal && no_color.is_none_or(|said| said.is_empty())
+}
+
 /// Logs go to stderr: stdout is for what a command prints.
 fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
@@ -155,7 +165,10 @@ fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     })?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(has_colour(
+            std::io::stderr().is_terminal(),
+            std::env::var_os("NO_COLOR"),
+        ))
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.init(),
@@ -177,9 +190,19 @@ pub fn generated() -> anyhow::Result<Vec<File>> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+    use rstest::rstest;
 
     #[test]
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[rstest]
+    #[case::terminal(true, None, true)]
+    #[case::pipe(false, None, false)]
+    #[case::refused(true, Some("1"), false)]
+    #[case::empty_says_nothing(true, Some(""), true)]
+    fn colours(#[case] terminal: bool, #[case] no_color: Option<&str>, #[case] has: bool) {
+        assert_eq!(super::has_colour(terminal, no_color.map(Into::into)), has);
     }
 }

@@ -127,10 +127,12 @@ struct Screen {
 impl Screen {
     fn new() -> Self {
         let live = std::io::stdout().is_terminal();
-        let colour = live && std::env::var_os("NO_COLOR").is_none();
         Self {
             live,
-            style: Style { colour, width: 0 },
+            style: Style {
+                colour: super::coloured(),
+                width: 0,
+            },
             lines: 0,
             told: vec![],
         }

@@ -67,12 +67,14 @@ struct Progress {
     warnings: BTreeMap<String, Vec<String>>,
 }
 
-/// Why some of the queries have no answer.
+/// Why there is nothing to judge by yet.
 enum Unanswered {
     /// It makes no sense to ask again.
     ForGood(Trouble),
     /// It may be answered later: the indicator, and what happened.
     ForNow(String, String),
+    /// It was answered, without values that the objective can't do without; the indicators, and why. They may come yet.
+    Lacking(Vec<(String, String)>),
 }
 
 struct Evaluations {
@@ -178,42 +180,45 @@ impl Evaluations {
             } => {
                 progress.values.extend(missing);
                 let unanswered = self.measure(evaluation, &queries, &mut progress).await;
+                let unanswered = unanswered.or_else(|| lacking(&gate, &queries, &mut progress));
+                let waits = matches!(unanswered, Some(Unanswered::ForNow(..) | Unanswered::Lacking(_)));
+                progress.tries += u32::from(waits);
                 self.remember(uid, &progress);
-                let now = self.context.clock.now();
-                match unanswered {
-                    None => Finding::Measured {
+                if let Some(unanswered) = unanswered {
+                    if let Some(wait) = self.asks_again(evaluation, &progress, &unanswered) {
+                        return Ok(Action::requeue(wait));
+                    }
+                    let over = whole_seconds(self.context.clock.now().duration_since(progress.since));
+                    Finding::Trouble(unanswered.trouble(progress.tries, over))
+                } else {
+                    Finding::Measured {
                         gate,
                         values: progress.values,
                         warnings: progress.warnings,
-                    },
-                    Some(Unanswered::ForGood(trouble)) => Finding::Trouble(trouble),
-                    Some(Unanswered::ForNow(indicator, why)) => {
-                        let again =
-                            evaluation::ask_again(progress.since, progress.tries, grace(evaluation), now);
-                        if let Some(wait) = again {
-                            tracing::warn!(evaluation = evaluation.name_any(), why, %wait, "asks again");
-                            // Told once; the verdict tells the rest.
-                            if progress.tries == 1 {
-                                let text =
-                                    format!("{indicator}: {why}; asks again for {}", grace(evaluation));
-                                let note = Note::warning("CouldNotAsk", text);
-                                self.context.effects.events.tell(evaluation, now, vec![note]);
-                            }
-                            return Ok(Action::requeue(wait.0));
-                        }
-                        let over = whole_seconds(now.duration_since(progress.since));
-                        let tries = progress.tries;
-                        Finding::Trouble(Trouble::ProviderUnavailable {
-                            indicator,
-                            why,
-                            tries,
-                            over,
-                        })
                     }
                 }
             }
         };
         self.end(evaluation, uid, progress.since, &finding).await
+    }
+
+    /// How long to wait until it is asked again; none when that would be in vain, or the grace is over.
+    fn asks_again(
+        &self,
+        evaluation: &Evaluation,
+        progress: &Progress,
+        unanswered: &Unanswered,
+    ) -> Option<Duration> {
+        let why = unanswered.may_come()?;
+        let (now, grace) = (self.context.clock.now(), grace(evaluation));
+        let wait = evaluation::ask_again(progress.since, progress.tries, grace, now)?;
+        tracing::warn!(evaluation = evaluation.name_any(), why, %wait, "asks again");
+        // Told once; the verdict tells the rest.
+        if progress.tries == 1 {
+            let note = Note::warning("CouldNotAsk", format!("{why}; asks again for {grace}"));
+            self.context.effects.events.tell(evaluation, now, vec![note]);
+        }
+        Some(wait.0)
     }
 
     /// One that was created by hand: fixes what is measured. It comes back when that is written.
@@ -293,12 +298,10 @@ impl Evaluations {
             }
             None
         };
-        let unanswered = tokio::time::timeout(ROUND, round).await.unwrap_or_else(|_| {
+        tokio::time::timeout(ROUND, round).await.unwrap_or_else(|_| {
             let why = format!("not all of {count} queries were answered within {ROUND:?}");
             Some(Unanswered::ForNow("all indicators".to_owned(), why))
-        });
-        progress.tries += u32::from(matches!(unanswered, Some(Unanswered::ForNow(..))));
-        unanswered
+        })
     }
 
     async fn answer(&self, open: Open) -> (String, Result<Answer, QueryError>) {
@@ -424,6 +427,50 @@ impl Evaluations {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(uid);
     }
+}
+
+impl Unanswered {
+    /// What happened, where asking again may help.
+    fn may_come(&self) -> Option<String> {
+        match self {
+            Self::ForGood(_) => None,
+            Self::ForNow(indicator, why) => Some(format!("{indicator}: {why}")),
+            Self::Lacking(values) => values
+                .first()
+                .map(|(indicator, why)| format!("{indicator}: {why}")),
+        }
+    }
+
+    /// What it is when nobody asks any more, after so many tries over this time.
+    fn trouble(self, tries: u32, over: ApiDuration) -> Trouble {
+        match self {
+            Self::ForGood(trouble) => trouble,
+            Self::ForNow(indicator, why) => Trouble::ProviderUnavailable {
+                indicator,
+                why,
+                tries,
+                over,
+            },
+            Self::Lacking(values) => Trouble::ValueMissing(values),
+        }
+    }
+}
+
+/// The values that the gate can't do without, if the provider gave none: they are asked for again.
+fn lacking(gate: &Gate, queries: &BTreeMap<String, Query>, progress: &mut Progress) -> Option<Unanswered> {
+    let mut lacking = evaluation::unmeasured(gate, &progress.values);
+    // Without a query there is nothing to ask again, and nothing to wait for.
+    if lacking
+        .iter()
+        .any(|(indicator, _)| !queries.contains_key(indicator))
+    {
+        return None;
+    }
+    lacking.sort();
+    for (indicator, _) in &lacking {
+        progress.values.remove(indicator);
+    }
+    (!lacking.is_empty()).then_some(Unanswered::Lacking(lacking))
 }
 
 fn window_end(evaluation: &Evaluation, otherwise: Timestamp) -> Timestamp {

@@ -1,23 +1,16 @@
-//! An evaluation in the cluster: an Evaluation of its own, which belongs to no run.
+//! An evaluation in the cluster: an Evaluation of its own, which belongs to no run. What it measures by is the operator's
+//! business, so nobody needs rights on objectives or providers for it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use kube::{
-    Api, Client, ResourceExt, api::ListParams, core::NamespaceResourceScope, runtime::wait::await_condition,
-};
-use serde::de::DeserializeOwned;
+use kube::{Api, Client, ResourceExt, api::ObjectMeta, runtime::wait::await_condition};
 
 use crate::{
-    api::{Evaluation, evaluation::Window, execution::PinnedGate},
-    core::{
-        definitions::{self, Snapshot},
-        evaluation,
-        place::Place,
-    },
+    api::{Duration, Evaluation, EvaluationSpec, evaluation::Window},
+    core::place::Place,
     effects::{Created, Effects},
-    facts::READ_TIMEOUT,
 };
 
 /// What is to be evaluated.
@@ -26,24 +19,32 @@ pub struct Wanted {
     /// Where.
     pub place: Place,
     /// When.
-    pub window: Window,
+    pub time: Time,
     /// Values for `$LABEL.<key>`.
     pub labels: BTreeMap<String, String>,
 }
 
-/// Creates an Evaluation with the objectives and queries that apply there now.
+/// The time that is evaluated.
+#[derive(Clone, Debug)]
+pub enum Time {
+    /// So long, up to the Evaluation's creation by the API server's clock.
+    UpToNow(Duration),
+    /// This window.
+    Window(Window),
+}
+
+/// Creates an Evaluation; the operator completes it with the objective and queries that apply there now.
 pub async fn create(
     client: &Client,
     namespace: &str,
     wanted: &Wanted,
     now: Timestamp,
 ) -> anyhow::Result<Evaluation> {
-    let snapshot = snapshot(client, namespace).await?;
-    let found = definitions::pinned::gate(&snapshot, &wanted.place)
-        .map_err(|missing| anyhow::anyhow!("{}; mend it in namespace {namespace}", missing.message))?;
-    let gate = found.map(|(_, gate)| gate).unwrap_or_default();
-    let object = object(namespace, wanted, &gate, now);
-    match Effects::new(client.clone()).create(&object).await? {
+    match Effects::new(client.clone())
+        .create(&object(namespace, wanted, now))
+        .await
+        .with_context(|| format!("creating an Evaluation in namespace {namespace}"))?
+    {
         Created::New(created) => Ok(created),
         Created::Existed(other) => bail!(
             "Evaluation {namespace}/{} exists: somebody evaluates at the same moment; try again",
@@ -52,57 +53,32 @@ pub async fn create(
     }
 }
 
-fn object(namespace: &str, wanted: &Wanted, gate: &PinnedGate, now: Timestamp) -> Evaluation {
+fn object(namespace: &str, wanted: &Wanted, now: Timestamp) -> Evaluation {
     let place = &wanted.place;
     // To the millisecond: two at once would be somebody's mistake, and the second is told.
     let stamp: String = format!("{now:.3}").chars().filter(char::is_ascii_digit).collect();
-    evaluation::new_evaluation(evaluation::Request {
-        namespace,
-        name: &format!("{}-{stamp}", place.service()),
-        project: place.project(),
-        stage: place.stage(),
-        service: place.service(),
-        execution: None,
-        sequence: None,
-        attempt: None,
-        window: wanted.window.clone(),
-        gate,
-        labels: &wanted.labels,
-        deployment: wanted.labels.get("deployment").map(String::as_str),
-        grace: None,
-    })
-}
-
-/// What is defined there, as far as a gate needs it.
-async fn snapshot(client: &Client, namespace: &str) -> anyhow::Result<Snapshot> {
-    Ok(Snapshot {
-        objectives: list(client, namespace, "ServiceLevelObjectives").await?,
-        indicators: list(client, namespace, "ServiceLevelIndicators").await?,
-        // Not everybody may see URLs. Without a name the operator takes the only provider that there is.
-        providers: match list(client, namespace, "MetricsProviders").await {
-            Err(error) if forbidden(&error) => vec![],
-            read => read?,
+    let (window, timeframe) = match &wanted.time {
+        Time::UpToNow(length) => (None, Some(*length)),
+        Time::Window(window) => (Some(window.clone()), None),
+    };
+    Evaluation {
+        metadata: ObjectMeta {
+            name: Some(format!("{}-{stamp}", place.service())),
+            namespace: Some(namespace.to_owned()),
+            ..ObjectMeta::default()
         },
-        ..Snapshot::default()
-    })
-}
-
-async fn list<K>(client: &Client, namespace: &str, what: &str) -> anyhow::Result<Vec<Arc<K>>>
-where
-    K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + DeserializeOwned,
-{
-    let api = Api::<K>::namespaced(client.clone(), namespace);
-    let found = tokio::time::timeout(READ_TIMEOUT, api.list(&ListParams::default())).await;
-    let read = || format!("reading the {what} of namespace {namespace}");
-    let found = found.with_context(read)?.with_context(read)?;
-    Ok(found.items.into_iter().map(Arc::new).collect())
-}
-
-fn forbidden(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(kube::Error::Api(status)) if status.is_forbidden())
+        spec: EvaluationSpec {
+            project: place.project().to_owned(),
+            stage: place.stage().to_owned(),
+            service: place.service().to_owned(),
+            window,
+            timeframe,
+            labels: wanted.labels.clone(),
+            deployment: wanted.labels.get("deployment").cloned(),
+            ..EvaluationSpec::default()
+        },
+        status: None,
+    }
 }
 
 /// The Evaluation when it has ended, however long that takes.

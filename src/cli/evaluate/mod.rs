@@ -9,7 +9,7 @@ mod report;
 mod text;
 mod window;
 
-use std::{collections::BTreeMap, io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
@@ -163,9 +163,12 @@ fn wanted(args: &Args) -> anyhow::Result<cluster::Wanted> {
     );
     let place = Place::new(project, stage, service)
         .map_err(|e| anyhow::anyhow!("{}: {}", e.path.replacen("spec.", "--", 1), e.message))?;
+    // Read in any case: it finds the mistakes.
+    let window = args.window.read(Timestamp::now())?;
+    let time = args.window.up_to_now();
     Ok(cluster::Wanted {
         place,
-        window: args.window.read(Timestamp::now())?,
+        time: time.map_or(cluster::Time::Window(window), cluster::Time::UpToNow),
         labels: labels(args),
     })
 }
@@ -176,10 +179,8 @@ fn labels(args: &Args) -> BTreeMap<String, String> {
 
 /// Prints the verdict. What could not be measured is said on stderr too, where the output is for programs.
 fn show(report: &Report, output: Output) -> anyhow::Result<ExitCode> {
-    let terminal = std::io::stdout().is_terminal();
-    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     let printed = match output {
-        Output::Text => text::render(report, colour),
+        Output::Text => text::render(report, super::coloured()),
         Output::Json => report.json()?,
         Output::Markdown => markdown::render(report),
         Output::Junit => junit::render(report),

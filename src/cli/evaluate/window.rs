@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{
-    api::{common::Object, evaluation::Window},
+    api::{Duration, common::Object, evaluation::Window},
     core::{Invalid, evaluation},
 };
 
@@ -24,6 +24,13 @@ pub(super) struct Span {
 }
 
 impl Span {
+    /// Its length, where it is said that it ends now, and nothing else.
+    pub(super) fn up_to_now(&self) -> Option<Duration> {
+        let unsaid = |value: &Option<String>| value.as_deref().is_none_or(|text| text.trim().is_empty());
+        let length = self.timeframe.as_deref()?.trim();
+        (unsaid(&self.start) && unsaid(&self.end)).then(|| length.parse().ok())?
+    }
+
     /// Reads it by the rules of an evaluation task.
     pub(super) fn read(&self, now: Timestamp) -> anyhow::Result<Window> {
         let given = |value: &Option<String>| value.as_deref().map(str::trim).unwrap_or_default().to_owned();

@@ -29,5 +29,5 @@ pub use hold::{Hold, Holding, hold, holding};
 pub use message::number;
 pub use objective::{Gate, parse};
 pub use retention::{history, surplus};
-pub use score::{Measured, Outcome, Past, Unmeasured, Verdict, judge, unverified};
+pub use score::{Measured, Outcome, Past, Unmeasured, Verdict, judge, unmeasured, unverified};
 pub use window::{WindowPlan, plan};

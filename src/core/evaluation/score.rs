@@ -139,7 +139,7 @@ pub fn judge(
 }
 
 /// The indicators without a value whose objective says that nothing is to be concluded then.
-fn unmeasured(gate: &Gate, values: &BTreeMap<String, Measured>) -> Vec<(String, String)> {
+pub fn unmeasured(gate: &Gate, values: &BTreeMap<String, Measured>) -> Vec<(String, String)> {
     let strict = gate
         .objectives
         .iter()

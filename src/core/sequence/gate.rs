@@ -59,14 +59,13 @@ impl Machine<'_> {
             let message = format!(
                 "evaluation waits until {until:.0}, for a window of {seconds}s after the last change"
             );
-            self.s.message.clone_from(&message);
             if let Some(task) = self.task_mut(index) {
                 task.message = message;
             }
-            self.look_again(until);
-            return Flow::Rest;
+            return self.wait_until(index, until);
         }
         self.s.message = "evaluation: waits for the verdict".to_owned();
+        self.wait_for(format!("Evaluation {}", self.evaluation_name(index, asked.try_)));
         self.create_evaluation(index)
     }
 
@@ -88,9 +87,7 @@ impl Machine<'_> {
         if let Some(until) = task.wait_until.as_ref().map(|at| at.0)
             && self.now < until
         {
-            self.s.message.clone_from(&task.message);
-            self.look_again(until);
-            return Flow::Rest;
+            return self.wait_until(index, until);
         }
         let Some(asked) = &task.evaluation else {
             return Flow::Rest;
@@ -200,7 +197,6 @@ impl Machine<'_> {
         told: String,
         next: Timestamp,
     ) -> Flow {
-        self.s.message.clone_from(&told);
         if let Some(task) = self.task_mut(index) {
             "Waiting".clone_into(&mut task.state);
             reason.clone_into(&mut task.reason);
@@ -208,7 +204,25 @@ impl Machine<'_> {
             task.wait_until = Some(ApiTime(next));
             task.evaluation = Some(again);
         }
-        self.look_again(next);
+        self.wait_until(index, next)
+    }
+
+    /// Rests until then, and says what for.
+    fn wait_until(&mut self, index: usize, until: Timestamp) -> Flow {
+        if let Some(task) = self.task_status(index) {
+            let hold = task
+                .evaluation
+                .as_ref()
+                .and_then(|asked| asked.hold_until.as_ref());
+            let waits_for = match hold {
+                Some(hold) => format!("gate, good until {:.0}", hold.0),
+                None => format!("evaluation at {until:.0}"),
+            };
+            let message = task.message.clone();
+            self.s.message = message;
+            self.wait_for(waits_for);
+        }
+        self.look_again(until);
         Flow::Rest
     }
 

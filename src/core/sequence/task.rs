@@ -372,6 +372,7 @@ impl Machine<'_> {
             task.deadline = None;
         }
         self.s.result = Some(result.to_owned());
+        self.s.waits_for.clear();
         let told = if outcome.message.is_empty() {
             result.to_owned()
         } else {

@@ -4,6 +4,7 @@ mod all_jobs;
 mod blocked;
 mod by_hand;
 mod delivery;
+mod gate;
 pub mod harness;
 mod readme;
 mod results;

@@ -37,8 +37,8 @@ fn directory(name: &str, files: &[(&str, &str)]) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// The commands of the page that need nothing but files, each with what it shows.
-fn documented() -> Vec<(String, String)> {
+/// The commands of the page that `wanted` is part of, each with what it shows.
+fn documented(wanted: &str) -> Vec<(String, String)> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/quality-gates.md");
     let page = fs::read_to_string(page).unwrap();
     let blocks = page
@@ -48,16 +48,17 @@ fn documented() -> Vec<(String, String)> {
     let commands = blocks.filter_map(|block| {
         let block = block.replace("\\\n", " ");
         let (command, shown) = block.split_once('\n')?;
-        Some((command.strip_prefix("$ coxswain ")?.to_owned(), shown.to_owned()))
+        Some((
+            command.trim().strip_prefix("$ coxswain ")?.to_owned(),
+            shown.to_owned(),
+        ))
     });
-    commands
-        .filter(|(command, _)| command.contains("--values"))
-        .collect()
+    commands.filter(|(command, _)| command.contains(wanted)).collect()
 }
 
 #[test]
 fn the_documented_commands_show_what_the_page_says() {
-    let commands = documented();
+    let commands = documented("--values");
     assert!(commands.len() >= 3, "{commands:?}");
     for (command, shown) in commands {
         let out = coxswain(&command);

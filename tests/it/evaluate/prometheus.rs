@@ -10,7 +10,7 @@ use std::{
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{SLO, coxswain, text};
+use super::{SLO, coxswain, documented, text};
 
 /// A server with Prometheus' HTTP API that says the same to every query, and notes them.
 struct Server {
@@ -89,6 +89,16 @@ fn prometheus_is_asked_for_every_objective_at_the_end_of_the_window() {
         "{asked:?}"
     );
     assert!(asked.iter().any(|a| a.contains(r#"{build="42"}"#)), "{asked:?}");
+}
+
+#[test]
+fn the_documented_command_asks_prometheus() {
+    let server = Server::start("200 OK", scalar("0.25"));
+    let commands = documented("--prometheus");
+    assert_eq!(commands.len(), 1, "{commands:?}");
+    let out = coxswain(&commands[0].0.replace("http://localhost:9090", &server.url));
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    assert_eq!(server.asked.lock().unwrap().len(), 4);
 }
 
 #[rstest]

@@ -202,7 +202,9 @@ fn a_gate_that_does_not_hold_escalates() {
     // The first verdict of the first attempt is good, the second is not.
     let mut world = must_hold(|_| Some("pass"));
     let held = |s: &SequenceExecutionStatus| s.message.contains("must hold");
-    let shown = world.play_until(held).message;
+    let holding = world.play_until(held);
+    assert_eq!(holding.waits_for, "gate, good until 2027-01-15T08:03:32Z");
+    let shown = holding.message;
     assert!(
         shown.starts_with(
             "evaluation: good since 2027-01-15T08:01:02Z (pass); must hold until 2027-01-15T08:03:32Z"
@@ -212,6 +214,7 @@ fn a_gate_that_does_not_hold_escalates() {
     world.gate = |attempt| if attempt == 1 { Some("fail") } else { Some("pass") };
     let end = world.play_out();
     assert_eq!((end.phase.as_str(), end.attempts.len()), ("Succeeded", 2));
+    assert_eq!(end.waits_for, "");
     let task = end.attempts[0].tasks.last().unwrap();
     assert_eq!(task.result.as_deref(), Some("fail"));
     assert!(
