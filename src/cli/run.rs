@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     controllers::{self, Context, Options},
+    core::jobs::images::AllowedImages,
     facts::{clock::Clock, metrics::Prometheus},
     server,
 };
@@ -27,6 +28,15 @@ pub struct Args {
     /// MetricsProvider in it may be the default for all.
     #[arg(long, env = "POD_NAMESPACE", default_value = "coxswain-system")]
     namespace: String,
+    /// The images that Jobs may use: patterns, separated by commas, such as ghcr.io/shop/*. Default: all. A namespace may
+    /// narrow them by its annotation coxswain.dev/allowed-images.
+    #[arg(
+        long,
+        env = "COXSWAIN_ALLOWED_IMAGES",
+        default_value = "",
+        hide_default_value = true
+    )]
+    allowed_images: AllowedImages,
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -49,6 +59,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let context = Context::new(client, Clock::System);
     let options = Options {
         own_namespace: args.namespace,
+        allowed_images: args.allowed_images,
         ready,
     };
     let metrics = Arc::new(Prometheus::new(context.client.clone()));

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Context, children, definitions, delivery, evaluation, execution, history, problem, retry, wake};
 use crate::{
     api::{Delivery, Evaluation},
-    core::labels,
+    core::{jobs::images::AllowedImages, labels},
     facts::{
         ended::EndedReader, execution::Reader, filled::filled, guarded::Guarded, holds::Holds,
         metrics::MetricsSource, stores::Definitions,
@@ -26,6 +26,8 @@ pub struct Options {
     /// The namespace that the operator runs in: where the ConfigMap `coxswain-hold` and the default MetricsProvider are
     /// looked for.
     pub own_namespace: String,
+    /// The images that Jobs may use.
+    pub allowed_images: AllowedImages,
     /// Set to true when every cache was filled.
     pub ready: watch::Sender<bool>,
 }
@@ -63,6 +65,7 @@ pub async fn run(
         pods,
         problems: open.clone(),
         holds,
+        allowed_images: options.allowed_images.clone(),
     };
 
     // What feeds the caches goes on until the deciding is over.

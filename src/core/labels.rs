@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 pub const KEY: &str = "coxswain.dev/key";
 /// Annotation of a service account whose owner lets Jobs use it: `"true"`.
 pub const ALLOWED: &str = "coxswain.dev/allowed";
+/// Annotation of a namespace: the images that its Jobs may use; see [`crate::core::jobs::images`].
+pub const ALLOWED_IMAGES: &str = "coxswain.dev/allowed-images";
 /// Annotation of a MetricsProvider in the operator's own namespace: `"true"` makes it the one of all namespaces without
 /// one.
 pub const DEFAULT_PROVIDER: &str = "coxswain.dev/default-provider";

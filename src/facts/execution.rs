@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{ConfigMap, Event, Pod, ServiceAccount},
+    core::v1::{ConfigMap, Event, Namespace, Pod, ServiceAccount},
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -25,7 +25,10 @@ use crate::{
     },
     core::{
         definitions::{self, Snapshot},
-        jobs::observe::EventLine,
+        jobs::{
+            images::{AllowedImages, ImagePolicy},
+            observe::EventLine,
+        },
         labels,
         sequence::{Account, AttemptDefinitions, Facts, Needs, asks_for_action},
     },
@@ -68,6 +71,8 @@ pub struct Reader {
     pub problems: Store<Guarded<ProblemEvent>>,
     /// Who holds everything back.
     pub holds: Holds,
+    /// The images that the installation allows.
+    pub allowed_images: AllowedImages,
 }
 
 impl Reader {
@@ -161,10 +166,30 @@ impl Reader {
     ) -> Result<AttemptDefinitions, Error> {
         let namespace = run.namespace().unwrap_or_default();
         let mut found = definitions::pinned::attempt(run, definitions, tasks);
+        let images = if found.job_configs.is_empty() {
+            ImagePolicy::default()
+        } else {
+            self.image_policy(&namespace).await?
+        };
         for config in &mut found.job_configs {
+            if let (Some(refused), true) = (images.refuses(config), config.invalid.is_empty()) {
+                config.invalid = refused;
+            }
             found.pinned.extend(self.source_keys(&namespace, config).await?);
         }
         Ok(found)
+    }
+
+    /// The images that are allowed in a namespace. Read live: it is asked for once an attempt, and an annotation is no
+    /// reason to keep all namespaces in memory.
+    async fn image_policy(&self, namespace: &str) -> Result<ImagePolicy, Error> {
+        let all = Api::<Namespace>::all(self.client.clone());
+        let found = bounded(&format!("Namespace {namespace}"), all.get_metadata_opt(namespace)).await?;
+        let list = found.and_then(|found| found.annotations().get(labels::ALLOWED_IMAGES).cloned());
+        Ok(ImagePolicy {
+            installation: self.allowed_images.clone(),
+            namespace: list.map(|list| list.parse()),
+        })
     }
 
     /// The keys of the ConfigMaps that stand for directories. One that is missing has none; the Job that asks for a file

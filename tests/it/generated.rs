@@ -243,3 +243,16 @@ fn known_fields(path: &str, value: &Value, schema: &Value) {
         _ => {}
     }
 }
+
+/// What the chart's jobs.networkPolicy says is what config/network has.
+#[test]
+fn the_chart_s_network_policy_is_the_one_for_kubectl() {
+    let read = |path: &str| -> Value {
+        serde_yaml::from_str(&fs::read_to_string(root().join(path)).unwrap()).unwrap()
+    };
+    let (plain, values) = (
+        read("config/network/jobs.yaml"),
+        read("charts/coxswain/values.yaml"),
+    );
+    assert_eq!(values["jobs"]["networkPolicy"]["egress"], plain["spec"]["egress"]);
+}

@@ -5,6 +5,7 @@ pub mod build;
 mod build_tests;
 mod env;
 pub mod files;
+pub mod images;
 pub mod matching;
 pub mod observe;
 #[cfg(test)]

@@ -41,7 +41,7 @@ async fn a_forged_answer_passes_where_the_policies_are_not_in_force() {
 async fn the_api_server_understands_every_expression() {
     let world = World::new("types", true).await;
     let policies = world.checked_policies().await;
-    assert_eq!(policies.len(), 4);
+    assert_eq!(policies.len(), 5);
     for policy in policies {
         let warnings = &policy.data["status"]["typeChecking"]["expressionWarnings"];
         assert!(warnings.is_null(), "{:?}: {warnings:#}", policy.metadata.name);

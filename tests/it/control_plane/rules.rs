@@ -69,6 +69,54 @@ async fn objects_that_can_t_be_meant_are_refused_at_their_birth() {
 
 #[tokio::test]
 #[ignore = "needs a cluster (KUBECONFIG) with the CRDs"]
+async fn what_no_job_may_ask_for_is_refused_when_it_is_written_down() {
+    let world = World::new("jobconfigs", true).await;
+    let editor = world.user(EDITOR).await;
+    let config = |name: &str, task: Value| {
+        let mut job = json!({"name": "t", "image": "i"});
+        job.as_object_mut()
+            .unwrap()
+            .extend(task.as_object().unwrap().clone());
+        let action =
+            json!({"name": "a", "events": [{"name": "sh.keptn.event.test.triggered"}], "tasks": [job]});
+        of("JobConfig", name, json!({"project": "shop", "actions": [action]}))
+    };
+    for (task, says) in [
+        (
+            json!({"securityContext": {"privileged": true}}),
+            "privileged containers are refused",
+        ),
+        (
+            json!({"securityContext": {"procMount": "Unmasked"}}),
+            "Unmasked is refused",
+        ),
+        (
+            json!({"namespace": "kube-system"}),
+            "Jobs run in the namespace of their JobConfig",
+        ),
+    ] {
+        refused(editor.create(&config("refused", task)).await, says);
+    }
+    let own = world.namespace.clone();
+    for (index, task) in [
+        json!({}),
+        json!({"namespace": own}),
+        json!({"namespace": ""}),
+        json!({"securityContext": {"privileged": false, "procMount": "Default", "runAsUser": 1}}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        editor
+            .create(&config(&format!("fine-{index}"), task))
+            .await
+            .unwrap();
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster (KUBECONFIG) with the CRDs"]
 async fn wishes_that_contradict_what_was_said_are_refused() {
     let world = World::new("wishes", true).await;
     let (operator, admin) = (world.operator().await, world.user(ADMIN).await);

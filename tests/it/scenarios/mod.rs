@@ -9,6 +9,7 @@ mod evaluations;
 mod flow;
 mod healing;
 mod history;
+mod images;
 mod inputs;
 mod parallel;
 mod recorded;
@@ -49,6 +50,7 @@ pub async fn coxswain(seat: Seat, metrics: Metrics) {
     let context = Context::new(seat.client, seat.clock);
     let options = Options {
         own_namespace: "coxswain-system".to_owned(),
+        allowed_images: Default::default(),
         ready: watch::channel(false).0,
     };
     let ended = controllers::run(context, Arc::new(metrics), &options, seat.shutdown).await;
