@@ -19,7 +19,11 @@ use kube::Resource;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{env, files, security, validate};
+use super::{
+    brief,
+    env::{self, Environment},
+    files, security, validate,
+};
 use crate::{
     api::{
         Duration, SequenceExecution,
@@ -41,6 +45,8 @@ const TTL_MIN: i32 = 600;
 const TTL_DEFAULT: i32 = 21_600;
 /// A bound for what Jobs write to `/tmp`, so that one can't fill its node.
 const TMP_SIZE: &str = "1Gi";
+/// The most bytes of what an annotation tells of labels.
+const LEFT_OUT_MAX: usize = 1024;
 
 /// What a Job is made from.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +113,18 @@ pub enum JobError {
         /// The field and the remedy.
         problem: String,
     },
+    /// A value of the event that a variable is made from is refused, or all of them together are.
+    #[error("JobConfig {config}, {job:?}: {problem}")]
+    Refused {
+        /// The JobConfig.
+        config: String,
+        /// The action's task.
+        job: String,
+        /// Why, in a word: `PatternMismatch`, `ValueRefused`, `ValueTooLarge`, `EnvironmentTooLarge`.
+        reason: &'static str,
+        /// The variable, what is wrong with its value, and the remedy.
+        problem: String,
+    },
     /// The indexes name no task of the JobConfig.
     #[error("JobConfig {config} has no action {action} with a task {job}: start the run again")]
     NoSuchJob {
@@ -126,6 +144,7 @@ impl JobError {
             Self::MissingValue { .. } => "MissingValue",
             Self::Files { .. } => "MissingFile",
             Self::Invalid { .. } => "InvalidJobConfig",
+            Self::Refused { reason, .. } => reason,
             Self::NoSuchJob { .. } => "NoSuchJob",
         }
     }
@@ -137,6 +156,15 @@ impl JobError {
             variable: variable.to_owned(),
             path: path.to_owned(),
             found: found.to_owned(),
+        }
+    }
+
+    pub(super) fn refused(input: &JobInput, reason: &'static str, problem: String) -> Self {
+        Self::Refused {
+            config: input.config.name.clone(),
+            job: title(input),
+            reason,
+            problem,
         }
     }
 
@@ -210,13 +238,14 @@ pub fn build(input: &JobInput) -> Result<Job, JobError> {
     if let Some(problem) = validate::task(task, &namespace).into_iter().next() {
         return Err(JobError::invalid(input, &problem));
     }
+    let env = env::environment(input, task)?;
     let seconds = timeout(task, input.task).0.as_secs().max(1);
     Ok(Job {
         metadata: ObjectMeta {
             name: Some(name(input)),
             namespace: input.execution.metadata.namespace.clone(),
             labels: Some(labels(input)),
-            annotations: Some(BTreeMap::from([(labels::KEY.to_owned(), key(input))])),
+            annotations: Some(annotations(input, &env.left_out)),
             owner_references: Some(vec![owner(input.execution)]),
             ..ObjectMeta::default()
         },
@@ -226,7 +255,7 @@ pub fn build(input: &JobInput) -> Result<Job, JobError> {
             completions: Some(1),
             parallelism: Some(1),
             pod_replacement_policy: Some("Failed".to_owned()),
-            template: pod(input, task)?,
+            template: pod(input, task, env)?,
             ttl_seconds_after_finished: Some(
                 task.ttl_seconds_after_finished
                     .unwrap_or(TTL_DEFAULT)
@@ -272,7 +301,17 @@ fn labels(input: &JobInput) -> BTreeMap<String, String> {
     .collect()
 }
 
-fn pod(input: &JobInput, task: &JobTask) -> Result<PodTemplateSpec, JobError> {
+/// The Job's annotations: whose Job it is, and which labels of the event it does not see.
+fn annotations(input: &JobInput, left_out: &[String]) -> BTreeMap<String, String> {
+    let mut annotations = BTreeMap::from([(labels::KEY.to_owned(), key(input))]);
+    if !left_out.is_empty() {
+        let told = brief(&left_out.join(", "), LEFT_OUT_MAX);
+        annotations.insert(labels::LEFT_OUT.to_owned(), told);
+    }
+    annotations
+}
+
+fn pod(input: &JobInput, task: &JobTask, env: Environment) -> Result<PodTemplateSpec, JobError> {
     let tmp = EmptyDirVolumeSource {
         size_limit: Some(Quantity(TMP_SIZE.to_owned())),
         medium: None,
@@ -308,7 +347,7 @@ fn pod(input: &JobInput, task: &JobTask) -> Result<PodTemplateSpec, JobError> {
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
-            containers: vec![container(input, task, mounts)?],
+            containers: vec![container(input, task, env, mounts)?],
             volumes: Some(volumes),
             restart_policy: Some("Never".to_owned()),
             service_account_name: task.service_account.clone(),
@@ -328,8 +367,12 @@ fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
     }
 }
 
-fn container(input: &JobInput, task: &JobTask, mounts: Vec<VolumeMount>) -> Result<Container, JobError> {
-    let (env, secrets) = env::environment(input, task)?;
+fn container(
+    input: &JobInput,
+    task: &JobTask,
+    env: Environment,
+    mounts: Vec<VolumeMount>,
+) -> Result<Container, JobError> {
     let security = security::context(task.security_context.as_ref());
     let security = security.map_err(|wrong| match wrong.first() {
         Some(problem) => JobError::invalid(input, problem),
@@ -344,8 +387,8 @@ fn container(input: &JobInput, task: &JobTask, mounts: Vec<VolumeMount>) -> Resu
         command: task.cmd.clone(),
         args: task.args.clone(),
         working_dir: task.working_dir.clone(),
-        env: Some(env),
-        env_from: (!secrets.is_empty()).then_some(secrets),
+        env: Some(env.variables),
+        env_from: (!env.secrets.is_empty()).then_some(env.secrets),
         resources: Some(resources(task.resources.as_ref())),
         security_context: Some(security),
         // A failed container that wrote no message shows the end of its log instead.

@@ -196,8 +196,6 @@ fn the_tutorial_s_scale_job() {
               command:
                 - helm
               env:
-                - name: REPLICA_COUNT
-                  value: "2"
                 - name: KEPTN_PROJECT
                   value: fulltour
                 - name: KEPTN_STAGE
@@ -218,6 +216,8 @@ fn the_tutorial_s_scale_job() {
                   value: "1.2"
                 - name: LABELS_BUILD_DATETIME
                   value: $$(HOME) 5$$
+                - name: REPLICA_COUNT
+                  value: "2"
               image: "alpine/helm:3.9.0"
               name: task
               resources:
@@ -279,7 +279,7 @@ fn the_tutorial_s_load_test_mounts_its_two_files() {
 }
 
 #[test]
-fn the_environment_is_in_v1_s_order() {
+fn what_users_write_may_refer_to_what_we_set() {
     let own = json!({"env": [
         {"name": "A", "value": "x $(KEPTN_STAGE)", "valueFrom": "string"},
         {"name": "creds", "valueFrom": "secret"},
@@ -287,8 +287,6 @@ fn the_environment_is_in_v1_s_order() {
     ]});
     let job = with(own, json!({"n": 1_000_000})).unwrap();
     let expected = [
-        ("A", "x $(KEPTN_STAGE)"),
-        ("B", "1000000"),
         ("KEPTN_PROJECT", "fulltour"),
         ("KEPTN_STAGE", "production"),
         ("KEPTN_SERVICE", "helloservice"),
@@ -299,6 +297,8 @@ fn the_environment_is_in_v1_s_order() {
         ("LABELS_A_B", "x"),
         ("LABELS_APP_VERSION", "1.2"),
         ("LABELS_BUILD_DATETIME", "$$(HOME) 5$$"),
+        ("A", "x $(KEPTN_STAGE)"),
+        ("B", "1000000"),
     ];
     assert_eq!(env(&job), expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
     let container = &job["spec"]["template"]["spec"]["containers"][0];
@@ -362,7 +362,7 @@ fn a_value_from_the_event(#[case] path: &str, #[case] form: Option<&str>, #[case
 #[case::value_from(
     json!({"env": [{"name": "V", "value": "x", "valueFrom": "file"}]}),
     "InvalidJobConfig",
-    r#"JobConfig c, "t": env[0].valueFrom: unknown valueFrom "file"; there is "event", "string", "secret""#
+    r#"JobConfig c, "t": env[0].valueFrom: unknown valueFrom "file"; there is "event", "string", "secret", "configMap", "execution""#
 )]
 fn a_job_that_can_t_be_made_says_why(#[case] fields: Value, #[case] reason: &str, #[case] message: &str) {
     let error = with(fields, json!({"null": null})).unwrap_err();

@@ -61,10 +61,7 @@ pub fn validate(spec: &JobConfigSpec, own_namespace: &str) -> Vec<Invalid> {
 
 /// What is wrong with one task, its files apart; paths are below the task.
 pub(super) fn task(task: &JobTask, own_namespace: &str) -> Vec<Invalid> {
-    let mut wrong = Vec::new();
-    for (index, entry) in task.env.iter().flatten().enumerate() {
-        wrong.extend(below(&format!("env[{index}]"), env::check(entry)));
-    }
+    let mut wrong = env::check_all(task.env.as_deref().unwrap_or_default());
     if let Some(other) = task
         .namespace
         .as_deref()
@@ -242,7 +239,7 @@ mod tests {
     )]
     #[case::form(
         "env: [{name: A, value: $.x, valueFrom: event, as: xml}]",
-        r#"env[0].as: unknown form "xml": use json or yaml"#
+        r#"env[0].as: unknown form "xml": use json, yaml or string"#
     )]
     #[case::path(
         "env: [{name: A, value: data.x, valueFrom: event}]",
