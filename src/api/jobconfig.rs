@@ -97,8 +97,11 @@ pub struct EventFilter {
 }
 
 /// What a value in the event must be, or must not be. Exactly one of `match` and `notMatch` is set.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.match) != has(self.notMatch)").message("set either match or notMatch")
+)]
 pub struct Condition {
     /// A JSONPath on the whole event: `$.data.action.action`.
     #[schemars(length(min = 1, max = 1024))]

@@ -22,7 +22,7 @@ use thiserror::Error;
 use super::{
     brief,
     env::{self, Environment},
-    files, security, validate,
+    files, placement, security, validate, volumes,
 };
 use crate::{
     api::{
@@ -177,6 +177,11 @@ impl JobError {
     }
 }
 
+fn first(input: &JobInput, wrong: &[Invalid]) -> JobError {
+    let unknown = Invalid::new("task", "it can't be read");
+    JobError::invalid(input, wrong.first().unwrap_or(&unknown))
+}
+
 fn title(input: &JobInput) -> String {
     let task = action(input).and_then(|action| action.tasks.get(input.job_index));
     task.map(|task| task.name.clone()).unwrap_or_default()
@@ -207,14 +212,15 @@ pub fn key(input: &JobInput) -> String {
     job_key(input).to_string()
 }
 
-/// How long the Job may take: its own `maxPollDuration`, else the sequence's task's `timeout`, else
+/// How long the Job may take: its own `timeout`, else its `maxPollDuration`, else the sequence's task's `timeout`, else
 /// [`TIMEOUT_DEFAULT`].
 pub fn timeout(job: &JobTask, task: &Task) -> Duration {
-    let own = job
+    let v1_s = job
         .max_poll_duration
         .and_then(|secs| u64::try_from(secs).ok())
         .filter(|secs| *secs > 0);
-    own.map(Duration::from_secs)
+    job.timeout
+        .or(v1_s.map(Duration::from_secs))
         .or(task.timeout)
         .unwrap_or(TIMEOUT_DEFAULT)
 }
@@ -244,7 +250,7 @@ pub fn build(input: &JobInput) -> Result<Job, JobError> {
         metadata: ObjectMeta {
             name: Some(name(input)),
             namespace: input.execution.metadata.namespace.clone(),
-            labels: Some(labels(input)),
+            labels: Some(labels(input, task)),
             annotations: Some(annotations(input, &env.left_out)),
             owner_references: Some(vec![owner(input.execution)]),
             ..ObjectMeta::default()
@@ -280,10 +286,11 @@ fn owner(execution: &SequenceExecution) -> OwnerReference {
     }
 }
 
-fn labels(input: &JobInput) -> BTreeMap<String, String> {
+/// The task's labels and ours, which the task's can't replace.
+fn labels(input: &JobInput, task: &JobTask) -> BTreeMap<String, String> {
     let spec = &input.execution.spec;
     let execution = input.execution.metadata.name.clone().unwrap_or_default();
-    [
+    let ours = [
         (labels::MANAGED_BY, labels::COXSWAIN.to_owned()),
         (labels::EXECUTION, execution),
         (
@@ -295,10 +302,16 @@ fn labels(input: &JobInput) -> BTreeMap<String, String> {
         (labels::SERVICE, spec.service.clone()),
         (labels::TASK, input.task.name.clone()),
         (labels::ATTEMPT, input.attempt.to_string()),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), labels::value(&value)))
-    .collect()
+    ];
+    let ours = ours
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), labels::value(&value)));
+    task.labels
+        .clone()
+        .unwrap_or_default()
+        .into_iter()
+        .chain(ours)
+        .collect()
 }
 
 /// The Job's annotations: whose Job it is, and which labels of the event it does not see.
@@ -338,23 +351,28 @@ fn pod(input: &JobInput, task: &JobTask, env: Environment) -> Result<PodTemplate
         });
         mounts.push(mount("files", FILES_DIR, true));
     }
+    let (own_volumes, own_mounts) = volumes::volumes(task).map_err(|wrong| first(input, &wrong))?;
+    volumes.extend(own_volumes);
+    mounts.extend(own_mounts);
     let mut annotations = task.annotations.clone().unwrap_or_default();
     annotations.insert(labels::KEY.to_owned(), key(input));
+    let mut pod = PodSpec {
+        containers: vec![container(input, task, env, mounts)?],
+        volumes: Some(volumes),
+        restart_policy: Some("Never".to_owned()),
+        service_account_name: task.service_account.clone(),
+        automount_service_account_token: Some(task.service_account.is_some()),
+        enable_service_links: Some(false),
+        ..PodSpec::default()
+    };
+    placement::place(&mut pod, task);
     Ok(PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            labels: Some(labels(input)),
+            labels: Some(labels(input, task)),
             annotations: Some(annotations),
             ..ObjectMeta::default()
         }),
-        spec: Some(PodSpec {
-            containers: vec![container(input, task, env, mounts)?],
-            volumes: Some(volumes),
-            restart_policy: Some("Never".to_owned()),
-            service_account_name: task.service_account.clone(),
-            automount_service_account_token: Some(task.service_account.is_some()),
-            enable_service_links: Some(false),
-            ..PodSpec::default()
-        }),
+        spec: Some(pod),
     })
 }
 
@@ -374,10 +392,7 @@ fn container(
     mounts: Vec<VolumeMount>,
 ) -> Result<Container, JobError> {
     let security = security::context(task.security_context.as_ref());
-    let security = security.map_err(|wrong| match wrong.first() {
-        Some(problem) => JobError::invalid(input, problem),
-        None => JobError::invalid(input, &Invalid::new("securityContext", "it can't be read")),
-    })?;
+    let security = security.map_err(|wrong| first(input, &wrong))?;
     Ok(Container {
         name: CONTAINER.to_owned(),
         image: Some(task.image.clone()),

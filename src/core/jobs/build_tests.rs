@@ -375,7 +375,10 @@ fn what_the_task_says_replaces_the_defaults() {
         json!({
             "ttlSecondsAfterFinished": 0, "maxPollDuration": 90, "imagePullPolicy": "Never", "workingDir": "/tmp/w",
             "resources": {"limits": {"memory": "1Gi"}}, "securityContext": {"readOnlyRootFilesystem": false},
-            "serviceAccount": "deployer", "annotations": {"a": "b", "coxswain.dev/key": "forged"},
+            "serviceAccount": "deployer", "annotations": {"a": "b"}, "labels": {"team": "shop"},
+            "timeout": "45s", "priorityClassName": "low", "nodeSelector": {"disk": "ssd"},
+            "imagePullSecrets": [{"name": "registry"}], "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory"}}],
+            "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],
             "env": [{"name": "HOME", "value": "/home/me", "valueFrom": "string"}],
         }),
         json!({}),
@@ -384,7 +387,7 @@ fn what_the_task_says_replaces_the_defaults() {
     let spec = &job["spec"];
     assert_eq!(
         (&spec["ttlSecondsAfterFinished"], &spec["activeDeadlineSeconds"]),
-        (&json!(600), &json!(90))
+        (&json!(600), &json!(45))
     );
     let pod = &spec["template"]["spec"];
     let container = &pod["containers"][0];
@@ -399,6 +402,27 @@ fn what_the_task_says_replaces_the_defaults() {
         (&pod["serviceAccountName"], &pod["automountServiceAccountToken"]),
         (&json!("deployer"), &json!(true))
     );
+    assert_eq!(
+        json!([
+            pod["priorityClassName"],
+            pod["nodeSelector"],
+            pod["imagePullSecrets"]
+        ]),
+        json!(["low", {"disk": "ssd"}, [{"name": "registry"}]])
+    );
+    assert_eq!(
+        json!([pod["volumes"][1], container["volumeMounts"][1]]),
+        json!([{"name": "shm", "emptyDir": {"medium": "Memory"}}, {"name": "shm", "mountPath": "/dev/shm"}])
+    );
+    for labels in [
+        &job["metadata"]["labels"],
+        &spec["template"]["metadata"]["labels"],
+    ] {
+        assert_eq!(
+            (&labels["team"], &labels["coxswain.dev/task"]),
+            (&json!("shop"), &json!("test"))
+        );
+    }
     let annotations = &spec["template"]["metadata"]["annotations"];
     assert_eq!(
         annotations,
@@ -408,13 +432,20 @@ fn what_the_task_says_replaces_the_defaults() {
 }
 
 #[rstest]
-#[case(Some(30), Some(60), 30)]
-#[case(None, Some(60), 60)]
-#[case(None, None, 600)]
-#[case(Some(0), Some(60), 60)]
-fn the_deadline(#[case] own: Option<i64>, #[case] of_task: Option<u64>, #[case] seconds: u64) {
+#[case(Some(20), Some(30), Some(60), 20)]
+#[case(None, Some(30), Some(60), 30)]
+#[case(None, None, Some(60), 60)]
+#[case(None, None, None, 600)]
+#[case(None, Some(0), Some(60), 60)]
+fn the_deadline(
+    #[case] own: Option<u64>,
+    #[case] v1_s: Option<i64>,
+    #[case] of_task: Option<u64>,
+    #[case] seconds: u64,
+) {
     let job = JobTask {
-        max_poll_duration: own,
+        timeout: own.map(Duration::from_secs),
+        max_poll_duration: v1_s,
         ..JobTask::default()
     };
     let task = Task {
