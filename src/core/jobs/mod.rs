@@ -11,6 +11,7 @@ pub mod observe;
 mod observe_tests;
 mod placement;
 mod pods;
+pub mod preview;
 pub mod result;
 mod security;
 mod strict;
