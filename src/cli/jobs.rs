@@ -1,7 +1,6 @@
 //! `coxswain jobs`: the Jobs that an event would create, without a cluster.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -85,8 +84,12 @@ fn previewed(args: &Args) -> anyhow::Result<Preview> {
     let place = Place::new(&event.project, &event.stage, &event.service)
         .map_err(|wrong| input::refuse(&event_file, vec![in_data(wrong)]))?;
     // A v1 file does not say what it is for; here it is for the event.
+    let mut has_v1 = false;
+    for path in &args.configs {
+        has_v1 |= holds_v1(path)?;
+    }
     let scope = Scope {
-        project: Some(event.project.clone()),
+        project: has_v1.then(|| event.project.clone()),
         ..Scope::default()
     };
     let mut definitions = input::definitions(&args.configs, &scope)?;
@@ -158,7 +161,7 @@ fn in_data(wrong: Invalid) -> Invalid {
 
 /// The mistakes of every JobConfig, each with where it is.
 fn refuse_mistakes(args: &Args, configs: &[Arc<JobConfig>]) -> anyhow::Result<()> {
-    let is_v1 = matches!(&*args.configs, [one] if is_v1_file(one));
+    let is_v1 = matches!(&*args.configs, [one] if !one.is_dir() && holds_v1(one)?);
     let origin = shown(&args.configs);
     let mut lines = vec![];
     for config in configs {
@@ -184,10 +187,19 @@ fn refuse_mistakes(args: &Args, configs: &[Arc<JobConfig>]) -> anyhow::Result<()
     bail!(lines.join("\n"))
 }
 
-fn is_v1_file(path: &Path) -> bool {
-    let is_keptn_s =
-        |bytes: Vec<u8>| matches!(Content::of(&path.to_string_lossy(), &bytes), Content::Keptn(_));
-    fs::read(path).is_ok_and(is_keptn_s)
+/// Whether the path is one of Keptn v1's files, or a directory that has some.
+fn holds_v1(path: &Path) -> anyhow::Result<bool> {
+    let tree = super::import::tree(path, &mut vec![])?;
+    let is_keptn_s = |file: &v1::import::Found| {
+        // A single file has a name, and its directory may say what it is.
+        let shown = if tree.named {
+            path.to_string_lossy()
+        } else {
+            file.path.as_str().into()
+        };
+        matches!(Content::of(&shown, &file.content), Content::Keptn(_))
+    };
+    Ok(tree.files.iter().any(is_keptn_s))
 }
 
 fn shown(paths: &[PathBuf]) -> String {
@@ -238,7 +250,7 @@ fn yaml(preview: &Preview) -> anyhow::Result<String> {
     }
     for job in &preview.jobs {
         text.push_str("---\n");
-        text.push_str(&serde_yaml::to_string(job)?);
+        text.push_str(&super::yaml::to_string(job)?);
     }
     Ok(text)
 }

@@ -14,6 +14,7 @@ pub mod test;
 pub mod tree;
 mod version;
 mod watch;
+mod yaml;
 
 use std::{ffi::OsString, io::IsTerminal, process::ExitCode};
 

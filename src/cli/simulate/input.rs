@@ -126,7 +126,7 @@ pub(in crate::cli) fn definitions(files: &[PathBuf], scope: &Scope) -> anyhow::R
         }
         all.extend(found);
     }
-    if let Some(project) = &scope.project {
+    if let Some(project) = scope.project.as_ref().filter(|_| !v1.is_empty()) {
         let scope = crate::api::Scope {
             project: project.clone(),
             stage: scope.stage.clone(),
