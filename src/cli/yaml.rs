@@ -60,7 +60,7 @@ fn quoted(line: &str, mark: char) -> String {
         // Nothing that is marked has a space, or a colon at its end.
         let end = part.find([' ', '\n']).unwrap_or(part.len());
         let text = part[..end].strip_suffix(':').unwrap_or(&part[..end]);
-        out.push_str(&format!("\"{text}\"{}", &part[text.len()..]));
+        out.extend(["\"", text, "\"", &part[text.len()..]]);
     }
     out
 }

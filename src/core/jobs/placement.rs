@@ -1,6 +1,6 @@
 //! Where a Job's pod runs, and the labels and annotations that it carries.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::sync::LazyLock;
 
 use k8s_openapi::api::core::v1::{self, Affinity, LocalObjectReference, PodSpec};
 use serde_json::Value;
@@ -18,8 +18,7 @@ const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 /// Puts what the task says of its pod's place into the pod. [`check`] has found nothing wrong with it.
 pub(super) fn place(pod: &mut PodSpec, task: &JobTask) {
-    let some = |map: &Option<BTreeMap<String, String>>| map.clone().filter(|map| !map.is_empty());
-    pod.node_selector = some(&task.node_selector);
+    pod.node_selector = task.node_selector.clone().filter(|labels| !labels.is_empty());
     pod.affinity = affinity(task).ok().flatten();
     pod.priority_class_name.clone_from(&task.priority_class_name);
     if !task.tolerations.is_empty() {

@@ -66,13 +66,12 @@ fn fields(root: &Value, schema: &Value, at: &str, object: &Map<String, Value>, w
         return;
     };
     for (key, value) in object {
-        match known.get(key) {
-            Some(schema) => check(root, schema, &format!("{at}.{key}"), value, wrong),
-            None => {
-                let names = known.keys().map(String::as_str);
-                let message = format!("there is no such field{}", hint(key, names));
-                wrong.push(Invalid::new(format!("{at}.{key}"), message));
-            }
+        if let Some(schema) = known.get(key) {
+            check(root, schema, &format!("{at}.{key}"), value, wrong);
+        } else {
+            let names = known.keys().map(String::as_str);
+            let message = format!("there is no such field{}", hint(key, names));
+            wrong.push(Invalid::new(format!("{at}.{key}"), message));
         }
     }
     for name in schema["required"]
