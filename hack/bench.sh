@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures what docs/performance.md says, on clusters of its own. Each figure is a line of a Markdown table on stdout.
 #
-#   bench.sh [all|step|gate|sequence|memory]
+#   bench.sh [all|step|gate|jobs|sequence|memory]
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
@@ -12,8 +12,8 @@ unset KUBECONFIG
 
 what=${1:-all}
 case $what in
-all | step | gate | sequence | memory) ;;
-*) die "there is nothing '$what' to measure; there are: all, step, gate, sequence, memory" ;;
+all | step | gate | jobs | sequence | memory) ;;
+*) die "there is nothing '$what' to measure; there are: all, step, gate, jobs, sequence, memory" ;;
 esac
 
 # The pure engine alone; this needs no cluster.
@@ -28,7 +28,13 @@ measure_gate() {
 		sed -n 's/.*time: *\[[^ ]* [^ ]* \([^ ]* [^ ]*\) .*/| one verdict: 100 objectives, 10 earlier results | \1 |/p'
 }
 
-if [ "$what" = step ] || [ "$what" = gate ]; then
+# Nor do the Jobs of one event.
+measure_jobs() {
+	cargo bench --quiet --locked --bench jobs |
+		sed -n 's/.*time: *\[[^ ]* [^ ]* \([^ ]* [^ ]*\) .*/| the Jobs of one event: 3, of one of 50 actions | \1 |/p'
+}
+
+if [ "$what" = step ] || [ "$what" = gate ] || [ "$what" = jobs ]; then
 	rust
 	printf '| what | measured |\n| --- | --- |\n'
 	"measure_$what"
@@ -64,6 +70,7 @@ printf '| the operator, a static binary | %s MB |\n' "$(stat -c %s "${built[0]}"
 if [ "$what" = all ]; then
 	measure_step
 	measure_gate
+	measure_jobs
 fi
 if [ "$what" != memory ]; then
 	mapfile -t images < <(hack/images/build.sh --only busybox)

@@ -14,6 +14,12 @@ coxswain=$CARGO_TARGET_DIR/debug/coxswain
 "$coxswain" rbac --dir config/rbac
 "$coxswain" rbac --chart charts/coxswain
 
+# What the examples' job configs become.
+for event in examples/v1-jobs/*/event.json; do
+	example=${event%/event.json}
+	"$coxswain" jobs --config "$example/job/config.yaml" --event "$event" >"$example/jobs.yaml"
+done
+
 # The same policies under the chart's switch; its ClusterRoles have the release's name.
 for policy in config/admission/*.yaml; do
 	[ "${policy##*/}" != kustomization.yaml ] || continue

@@ -68,6 +68,23 @@ pub struct ConfigStatus {
     pub conditions: Vec<Condition>,
 }
 
+/// The status of a kind that is configuration, and perhaps more.
+pub trait HasConfigStatus {
+    /// Does Coxswain understand it, and is it in force?
+    fn config(&self) -> &ConfigStatus;
+    /// The same, to be changed.
+    fn config_mut(&mut self) -> &mut ConfigStatus;
+}
+
+impl HasConfigStatus for ConfigStatus {
+    fn config(&self) -> &ConfigStatus {
+        self
+    }
+    fn config_mut(&mut self) -> &mut ConfigStatus {
+        self
+    }
+}
+
 /// The schema of a value that users shape as they like: any JSON.
 pub fn any_value(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "x-kubernetes-preserve-unknown-fields": true })

@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigStatus, Scope};
+use super::{ConfigStatus, HasConfigStatus, Scope};
 
 pub use super::jobtask::*;
 
@@ -15,7 +15,7 @@ pub use super::jobtask::*;
     version = "v1alpha1",
     kind = "JobConfig",
     namespaced,
-    status = "ConfigStatus",
+    status = "JobConfigStatus",
     shortname = "jc",
     category = "coxswain",
     derive = "PartialEq",
@@ -23,6 +23,8 @@ pub use super::jobtask::*;
     printcolumn(name = "Project", type_ = "string", json_path = ".spec.project"),
     printcolumn(name = "Stage", type_ = "string", json_path = ".spec.stage"),
     printcolumn(name = "Service", type_ = "string", json_path = ".spec.service"),
+    printcolumn(name = "Answers", type_ = "integer", json_path = ".status.answersCount"),
+    printcolumn(name = "Unused", type_ = "integer", json_path = ".status.unusedCount"),
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -57,6 +59,37 @@ pub struct JobConfigSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub sources: Vec<Source>,
+}
+
+/// What a JobConfig does for its project.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobConfigStatus {
+    /// Whether it is in force.
+    #[serde(flatten)]
+    pub config: ConfigStatus,
+    /// The tasks that it has an action for, as `<stage>.<sequence>.<task>`; at most 100 of them. An action's conditions
+    /// may still not hold, and a more specific JobConfig may go before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<String>,
+    /// How many tasks it has an action for.
+    #[serde(default)]
+    pub answers_count: i32,
+    /// The actions that nothing can trigger, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unused: Vec<String>,
+    /// How many actions nothing can trigger.
+    #[serde(default)]
+    pub unused_count: i32,
+}
+
+impl HasConfigStatus for JobConfigStatus {
+    fn config(&self) -> &ConfigStatus {
+        &self.config
+    }
+    fn config_mut(&mut self) -> &mut ConfigStatus {
+        &mut self.config
+    }
 }
 
 /// Jobs that run when one of the events fits, at once with those of other actions that fit.
@@ -97,8 +130,11 @@ pub struct EventFilter {
 }
 
 /// What a value in the event must be, or must not be. Exactly one of `match` and `notMatch` is set.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.match) != has(self.notMatch)").message("set either match or notMatch")
+)]
 pub struct Condition {
     /// A JSONPath on the whole event: `$.data.action.action`.
     #[schemars(length(min = 1, max = 1024))]

@@ -32,7 +32,8 @@ pub struct JobTask {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100), inner(length(max = 32768)))]
     pub args: Option<Vec<String>>,
-    /// Environment variables.
+    /// Environment variables. None has the name of another, nor of one that Coxswain sets: `KEPTN_PROJECT`, `KEPTN_STAGE`,
+    /// `KEPTN_SERVICE`, `COXSWAIN_*`, `LABELS_*`. They go before what whole Secrets have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     pub env: Option<Vec<EnvVar>>,
@@ -67,7 +68,8 @@ pub struct JobTask {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 50, "additionalProperties" = { "type": "string", "maxLength": 4096 }))]
     pub annotations: Option<BTreeMap<String, String>>,
-    /// Labels of the Job and its pod, beside Coxswain's own, which can't be replaced.
+    /// Labels of the Job and its pod, beside Coxswain's own, which can't be replaced. Those by which Argo CD, Flux and Helm
+    /// track objects are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 50, "additionalProperties" = { "type": "string", "maxLength": 63 }))]
     pub labels: Option<BTreeMap<String, String>>,
@@ -164,6 +166,7 @@ pub struct Toleration {
     pub effect: Option<String>,
     /// How long `NoExecute` is tolerated, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 2_592_000))]
     pub toleration_seconds: Option<i64>,
 }
 
@@ -259,7 +262,8 @@ pub struct EnvVar {
     /// Whether Kubernetes expands `$(NAME)` in a value from the event. Default false: it is a value, and stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expand: Option<bool>,
-    /// A regular expression that all of a value from the event must fit; no Job is made from one that doesn't.
+    /// A regular expression that all of a value from the event must fit; no Job is made from one that doesn't. `\d` and `\w`
+    /// are those of ASCII.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub pattern: Option<String>,

@@ -26,16 +26,18 @@ pub mod slo;
 pub mod taskresult;
 
 pub use approval::{Approval, ApprovalSpec, ApprovalStatus};
-pub use common::{Condition, ConfigStatus, LocalRef, Scope, Timestamp, condition_is, set_condition};
+pub use common::{
+    Condition, ConfigStatus, HasConfigStatus, LocalRef, Scope, Timestamp, condition_is, set_condition,
+};
 pub use delivery::{Delivery, DeliverySpec, DeliveryStatus};
 pub use duration::Duration;
 pub use evaluation::{Evaluation, EvaluationSpec, EvaluationStatus};
 pub use execution::{SequenceExecution, SequenceExecutionSpec, SequenceExecutionStatus};
-pub use jobconfig::{JobConfig, JobConfigSpec};
+pub use jobconfig::{JobConfig, JobConfigSpec, JobConfigStatus};
 pub use metricsprovider::{MetricsProvider, MetricsProviderSpec};
 pub use problem::{ProblemEvent, ProblemEventSpec, ProblemEventStatus};
 pub use remediation::{Remediation, RemediationSpec};
-pub use shipyard::{Shipyard, ShipyardSpec};
+pub use shipyard::{Shipyard, ShipyardSpec, ShipyardStatus};
 pub use sli::{ServiceLevelIndicator, ServiceLevelIndicatorSpec};
 pub use slo::{ServiceLevelObjective, ServiceLevelObjectiveSpec};
 pub use taskresult::{TaskResult, TaskResultSpec};

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConfigStatus, Duration,
+    ConfigStatus, Duration, HasConfigStatus,
     common::{Object, any_object},
 };
 
@@ -19,13 +19,14 @@ use super::{
     version = "v1alpha1",
     kind = "Shipyard",
     namespaced,
-    status = "ConfigStatus",
+    status = "ShipyardStatus",
     shortname = "sy",
     category = "coxswain",
     derive = "PartialEq",
     doc = "A project: its stages, their sequences and the tasks of each.",
     validation = Rule::new("size(self.metadata.name) <= 43").message("a project's name may have at most 43 characters"),
     validation = Rule::new("!self.metadata.name.contains('.')").message("a project's name has no dots"),
+    printcolumn(name = "Unanswered", type_ = "integer", json_path = ".status.unansweredCount"),
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -49,6 +50,31 @@ pub struct ShipyardSpec {
     /// The stages, in the order in which a delivery goes through them.
     #[schemars(length(min = 1, max = 20))]
     pub stages: Vec<Stage>,
+}
+
+/// Whether a project is in force, and complete.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShipyardStatus {
+    /// Whether it is in force.
+    #[serde(flatten)]
+    pub config: ConfigStatus,
+    /// The tasks, as `<stage>.<sequence>.<task>`, that nobody answers: no JobConfig that is in force, no built-in, nobody
+    /// outside. At most 100 of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<String>,
+    /// How many tasks nobody answers.
+    #[serde(default)]
+    pub unanswered_count: i32,
+}
+
+impl HasConfigStatus for ShipyardStatus {
+    fn config(&self) -> &ConfigStatus {
+        &self.config
+    }
+    fn config_mut(&mut self) -> &mut ConfigStatus {
+        &mut self.config
+    }
 }
 
 /// One stage of a project, such as `qa` or `production`.

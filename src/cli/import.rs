@@ -108,7 +108,7 @@ fn tell(plan: &Plan) {
 /// An object as a file of its own.
 fn object(definition: &Definition) -> anyhow::Result<File> {
     let (kind, name) = definition.id();
-    let content = serde_yaml::to_string(definition)
+    let content = super::yaml::to_string(definition)
         .with_context(|| format!("could not write {kind} {name} as YAML"))?;
     Ok(File {
         path: format!("{}-{name}.yaml", kind.to_lowercase()),

@@ -4,6 +4,7 @@ mod crds;
 pub mod evaluate;
 mod files;
 mod import;
+mod jobs;
 mod rbac;
 pub mod record;
 mod run;
@@ -13,6 +14,7 @@ pub mod test;
 pub mod tree;
 mod version;
 mod watch;
+mod yaml;
 
 use std::{ffi::OsString, io::IsTerminal, process::ExitCode};
 
@@ -62,6 +64,8 @@ enum Command {
     Task(task::Args),
     /// Say whether a service is good enough: a quality gate, without a cluster or from one
     Evaluate(evaluate::Args),
+    /// Print the Jobs that an event would create, without a cluster
+    Jobs(jobs::Args),
     /// Play what an event would start, without a cluster
     Simulate(simulate::Args),
     /// Test sequences offline: play a folder of cases
@@ -106,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Import(args) => import::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Task(args) => on_tokio(task::run(args)),
         Command::Evaluate(args) => on_tokio(async { Ok(evaluate::run(args).await) }),
+        Command::Jobs(args) => jobs::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Simulate(args) => simulate::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Test(args) => {
             let passed = test::run(&args)?;

@@ -1,7 +1,8 @@
 //! Says of every definition whether it is in force.
 //!
 //! The verdict on one object depends on its twins (of two with the same scope the older wins), so what is looked at is
-//! always all of one kind in one namespace.
+//! always all of one kind in one namespace. What JobConfigs answer and what of a Shipyard nobody answers depends on the other
+//! kinds too.
 
 use std::{collections::BTreeSet, fmt::Debug, pin::pin, sync::Arc, time::Duration};
 
@@ -14,8 +15,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    api::ConfigStatus,
-    core::definitions::verdict::{self, Definition, Verdict},
+    api::{HasConfigStatus, JobConfigStatus, ShipyardStatus},
+    core::definitions::{
+        Snapshot, coverage,
+        verdict::{self, Definition, Verdict},
+    },
     core::note::Note,
     facts::stores::{Cache, Change, Definitions, Kind},
 };
@@ -60,7 +64,7 @@ pub async fn run(context: Arc<Context>, definitions: Definitions) {
     }
 }
 
-fn affected(definitions: &Definitions, change: &Change) -> Box<dyn Iterator<Item = Group>> {
+fn affected<'a>(definitions: &'a Definitions, change: &'a Change) -> Box<dyn Iterator<Item = Group> + 'a> {
     let of_kind = |kind: Kind| {
         let namespaces = match kind {
             Kind::Shipyard => definitions.shipyards.namespaces(),
@@ -73,12 +77,30 @@ fn affected(definitions: &Definitions, change: &Change) -> Box<dyn Iterator<Item
         namespaces.into_iter().map(move |namespace| (kind, namespace))
     };
     match change {
-        Change::One { kind, namespace, .. } => Box::new(std::iter::once((*kind, namespace.clone()))),
-        Change::Kind(kind) => Box::new(of_kind(*kind)),
+        Change::One { kind, namespace, .. } => {
+            let namespace = namespace.clone();
+            Box::new(
+                concerned(*kind)
+                    .iter()
+                    .map(move |kind| (*kind, namespace.clone())),
+            )
+        }
+        Change::Kind(kind) => Box::new(concerned(*kind).iter().copied().flat_map(of_kind)),
         Change::All => {
             let all: Vec<Group> = Kind::ALL.into_iter().flat_map(of_kind).collect();
             Box::new(all.into_iter())
         }
+    }
+}
+
+/// The kinds whose statuses speak of this one.
+fn concerned(kind: Kind) -> &'static [Kind] {
+    match kind {
+        Kind::Shipyard | Kind::JobConfig => &[Kind::Shipyard, Kind::JobConfig],
+        Kind::Remediation => &[Kind::Remediation, Kind::JobConfig],
+        Kind::Objective => &[Kind::Objective],
+        Kind::Indicator => &[Kind::Indicator],
+        Kind::Provider => &[Kind::Provider],
     }
 }
 
@@ -87,12 +109,31 @@ async fn settle_all(context: &Context, definitions: &Definitions, dirty: BTreeSe
     let mut failed = Vec::new();
     for (kind, namespace) in dirty {
         let settled = match kind {
-            Kind::Shipyard => settle(context, &definitions.shipyards, &namespace).await,
-            Kind::Remediation => settle(context, &definitions.remediations, &namespace).await,
-            Kind::JobConfig => settle(context, &definitions.job_configs, &namespace).await,
-            Kind::Objective => settle(context, &definitions.objectives, &namespace).await,
-            Kind::Indicator => settle(context, &definitions.indicators, &namespace).await,
-            Kind::Provider => settle(context, &definitions.providers, &namespace).await,
+            Kind::Shipyard => {
+                let all = related(definitions, &namespace);
+                let fill = |shipyard: &_, verdict: &_, status: &mut ShipyardStatus| {
+                    let tasks = coverage::unanswered(shipyard, verdict, &all);
+                    status.unanswered_count = tasks.count();
+                    status.unanswered = tasks.listed();
+                };
+                settle(context, &definitions.shipyards, &namespace, fill).await
+            }
+            Kind::Remediation => settle(context, &definitions.remediations, &namespace, nothing_more).await,
+            Kind::JobConfig => {
+                let all = related(definitions, &namespace);
+                let fill = |config: &_, verdict: &_, status: &mut JobConfigStatus| {
+                    let tasks = coverage::answers(config, verdict, &all);
+                    status.answers_count = tasks.count();
+                    status.answers = tasks.listed();
+                    let actions = coverage::unused(config, verdict, &all);
+                    status.unused_count = actions.count();
+                    status.unused = actions.listed();
+                };
+                settle(context, &definitions.job_configs, &namespace, fill).await
+            }
+            Kind::Objective => settle(context, &definitions.objectives, &namespace, nothing_more).await,
+            Kind::Indicator => settle(context, &definitions.indicators, &namespace, nothing_more).await,
+            Kind::Provider => settle(context, &definitions.providers, &namespace, nothing_more).await,
         };
         if !settled {
             failed.push((kind, namespace));
@@ -101,12 +142,30 @@ async fn settle_all(context: &Context, definitions: &Definitions, dirty: BTreeSe
     failed
 }
 
-/// Whether every status of the group is written, or soon looked at again because its object has changed.
-async fn settle<K>(context: &Context, cache: &Cache<K>, namespace: &str) -> bool
+/// What says which tasks and actions there are, and who answers.
+fn related(definitions: &Definitions, namespace: &str) -> Snapshot {
+    Snapshot {
+        shipyards: definitions.shipyards.of(namespace),
+        remediations: definitions.remediations.of(namespace),
+        job_configs: definitions.job_configs.of(namespace),
+        ..Snapshot::default()
+    }
+}
+
+fn nothing_more<K, S>(_: &K, _: &Verdict, _: &mut S) {}
+
+/// Whether every status of the group is written, or soon looked at again because its object has changed. `fill` adds what
+/// the kind's status has beside the verdict.
+async fn settle<K>(
+    context: &Context,
+    cache: &Cache<K>,
+    namespace: &str,
+    fill: impl Fn(&K, &Verdict, &mut K::Status),
+) -> bool
 where
     K: Definition
         + Resource<Scope = NamespaceResourceScope>
-        + HasStatus<Status = ConfigStatus>
+        + HasStatus<Status: HasConfigStatus + Clone + Default + PartialEq>
         + Clone
         + Debug
         + DeserializeOwned
@@ -118,7 +177,8 @@ where
     let mut writes = Vec::new();
     for (object, verdict) in objects.into_iter().zip(verdicts) {
         let now = context.clock.now();
-        let status = verdict::status(object.status(), object.meta().generation, &verdict, now);
+        let mut status = verdict::status(object.status(), object.meta().generation, &verdict, now);
+        fill(&object, &verdict, &mut status);
         if object.status() != Some(&status) {
             writes.push(write(context, object, status, verdict));
         }
@@ -127,20 +187,21 @@ where
     results.into_iter().all(|written| written)
 }
 
-async fn write<K>(context: &Context, object: Arc<K>, status: ConfigStatus, verdict: Verdict) -> bool
+async fn write<K>(context: &Context, object: Arc<K>, status: K::Status, verdict: Verdict) -> bool
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + HasStatus<Status = ConfigStatus>
+        + HasStatus<Status: HasConfigStatus>
         + Clone
         + Debug
         + DeserializeOwned
         + Serialize,
 {
     let mut wanted = object.as_ref().clone();
+    let told = object.status().is_some_and(|old| old.config() == status.config());
     *wanted.status_mut() = Some(status);
     match context.effects.write_status(&wanted).await {
         Ok(written) => {
-            if verdict != Verdict::Valid {
+            if verdict != Verdict::Valid && !told {
                 let note = Note::warning(verdict.reason(), verdict.message());
                 context
                     .effects

@@ -6,6 +6,9 @@ use sha2::{Digest, Sha256};
 
 /// Annotation: which Job of which execution this is; see [`crate::core::names::JobKey`].
 pub const KEY: &str = "coxswain.dev/key";
+/// Annotation of a Job: the keys of the labels that it has no `LABELS_` variable for, because another label has that
+/// variable, or because no variable can hold the value.
+pub const LEFT_OUT: &str = "coxswain.dev/labels-left-out";
 /// Annotation of a service account whose owner lets Jobs use it: `"true"`.
 pub const ALLOWED: &str = "coxswain.dev/allowed";
 /// Annotation of a namespace: the images that its Jobs may use; see [`crate::core::jobs::images`].

@@ -18,6 +18,7 @@ mod faults;
 mod generated;
 mod house;
 mod import;
+mod jobs;
 mod keptn;
 mod model;
 mod playing;

@@ -83,7 +83,7 @@ fn project(event: &Value) -> Option<&str> {
 }
 
 /// What the files define. A file that is named must define something; what a directory has besides is passed over.
-fn definitions(files: &[PathBuf], scope: &Scope) -> anyhow::Result<Definitions> {
+pub(in crate::cli) fn definitions(files: &[PathBuf], scope: &Scope) -> anyhow::Result<Definitions> {
     let (mut all, mut v1) = (vec![], vec![]);
     for path in files {
         if path.is_dir() {
@@ -126,7 +126,7 @@ fn definitions(files: &[PathBuf], scope: &Scope) -> anyhow::Result<Definitions> 
         }
         all.extend(found);
     }
-    if let Some(project) = &scope.project {
+    if let Some(project) = scope.project.as_ref().filter(|_| !v1.is_empty()) {
         let scope = crate::api::Scope {
             project: project.clone(),
             stage: scope.stage.clone(),

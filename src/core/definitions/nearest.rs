@@ -13,11 +13,8 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .into_iter()
         .filter(|candidate| *candidate != name)
         .filter_map(|candidate| {
-            let distance = if shortened(name, candidate) {
-                1
-            } else {
-                edits(name, candidate, limit)?
-            };
+            let part = || shortened(name, candidate).then_some(limit);
+            let distance = edits(name, candidate, limit).or_else(part)?;
             Some((distance, candidate))
         })
         .min_by_key(|(distance, _)| *distance)
@@ -90,6 +87,12 @@ mod tests {
     #[case("", None)]
     fn finds_what_was_meant(#[case] name: &str, #[case] meant: Option<&str>) {
         assert_eq!(nearest(name, STAGES), meant);
+    }
+
+    #[test]
+    fn a_typing_mistake_is_nearer_than_a_part() {
+        let known = ["image", "imagePullPolicy"];
+        assert_eq!(nearest("imagePullPolic", known), Some("imagePullPolicy"));
     }
 
     #[rstest]

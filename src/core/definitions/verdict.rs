@@ -8,7 +8,7 @@ use kube::{Resource, ResourceExt};
 
 use crate::{
     api::{
-        Condition, ConfigStatus, JobConfig, MetricsProvider, Remediation, Scope, ServiceLevelIndicator,
+        Condition, HasConfigStatus, JobConfig, MetricsProvider, Remediation, Scope, ServiceLevelIndicator,
         ServiceLevelObjective, Shipyard, set_condition,
     },
     core::Invalid,
@@ -162,13 +162,14 @@ pub fn judge<K: Definition>(list: &[Arc<K>]) -> Vec<Verdict> {
 
 /// The status that says the verdict: `Ready`, and while the object is not in force `Stalled`, so that tools that wait for
 /// an object (kstatus) fail at once instead of at their deadline. Equal to `old` when nothing is new.
-pub fn status(
-    old: Option<&ConfigStatus>,
+pub fn status<S: HasConfigStatus + Clone + Default>(
+    old: Option<&S>,
     generation: Option<i64>,
     verdict: &Verdict,
     now: Timestamp,
-) -> ConfigStatus {
-    let mut status = old.cloned().unwrap_or_default();
+) -> S {
+    let mut whole = old.cloned().unwrap_or_default();
+    let status = whole.config_mut();
     status.observed_generation = generation;
     let condition = |type_: &str, yes: bool| Condition {
         type_: type_.to_owned(),
@@ -185,13 +186,13 @@ pub fn status(
     } else {
         set_condition(&mut status.conditions, condition("Stalled", true));
     }
-    status
+    whole
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{RemediationSpec, condition_is};
+    use crate::api::{ConfigStatus, RemediationSpec, condition_is};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(seconds).unwrap()
@@ -252,7 +253,7 @@ mod tests {
 
     #[test]
     fn an_unchanged_verdict_leaves_the_status_as_it_is() {
-        let first = status(None, Some(1), &ambiguous("old"), at(10));
+        let first = status::<ConfigStatus>(None, Some(1), &ambiguous("old"), at(10));
         assert!(condition_is(&first.conditions, "Ready", "False"));
         assert!(condition_is(&first.conditions, "Stalled", "True"));
         assert_eq!(first.observed_generation, Some(1));
@@ -261,7 +262,7 @@ mod tests {
 
     #[test]
     fn stalled_goes_when_all_is_well() {
-        let first = status(None, Some(1), &ambiguous("old"), at(10));
+        let first = status::<ConfigStatus>(None, Some(1), &ambiguous("old"), at(10));
         let second = status(Some(&first), Some(1), &Verdict::Valid, at(20));
         let types: Vec<_> = second
             .conditions

@@ -19,7 +19,11 @@ use kube::Resource;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{env, files, security, validate};
+use super::{
+    brief,
+    env::{self, Environment},
+    files, placement, security, validate, volumes,
+};
 use crate::{
     api::{
         Duration, SequenceExecution,
@@ -41,6 +45,8 @@ const TTL_MIN: i32 = 600;
 const TTL_DEFAULT: i32 = 21_600;
 /// A bound for what Jobs write to `/tmp`, so that one can't fill its node.
 const TMP_SIZE: &str = "1Gi";
+/// The most bytes of what an annotation tells of labels.
+const LEFT_OUT_MAX: usize = 1024;
 
 /// What a Job is made from.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +113,18 @@ pub enum JobError {
         /// The field and the remedy.
         problem: String,
     },
+    /// A value of the event that a variable is made from is refused, or all of them together are.
+    #[error("JobConfig {config}, {job:?}: {problem}")]
+    Refused {
+        /// The JobConfig.
+        config: String,
+        /// The action's task.
+        job: String,
+        /// Why, in a word: `PatternMismatch`, `ValueRefused`, `ValueTooLarge`, `EnvironmentTooLarge`.
+        reason: &'static str,
+        /// The variable, what is wrong with its value, and the remedy.
+        problem: String,
+    },
     /// The indexes name no task of the JobConfig.
     #[error("JobConfig {config} has no action {action} with a task {job}: start the run again")]
     NoSuchJob {
@@ -126,6 +144,7 @@ impl JobError {
             Self::MissingValue { .. } => "MissingValue",
             Self::Files { .. } => "MissingFile",
             Self::Invalid { .. } => "InvalidJobConfig",
+            Self::Refused { reason, .. } => reason,
             Self::NoSuchJob { .. } => "NoSuchJob",
         }
     }
@@ -140,6 +159,15 @@ impl JobError {
         }
     }
 
+    pub(super) fn refused(input: &JobInput, reason: &'static str, problem: String) -> Self {
+        Self::Refused {
+            config: input.config.name.clone(),
+            job: title(input),
+            reason,
+            problem,
+        }
+    }
+
     pub(super) fn invalid(input: &JobInput, problem: &Invalid) -> Self {
         Self::Invalid {
             config: input.config.name.clone(),
@@ -147,6 +175,11 @@ impl JobError {
             problem: problem.to_string(),
         }
     }
+}
+
+fn first(input: &JobInput, wrong: &[Invalid]) -> JobError {
+    let unknown = Invalid::new("task", "it can't be read");
+    JobError::invalid(input, wrong.first().unwrap_or(&unknown))
 }
 
 fn title(input: &JobInput) -> String {
@@ -179,14 +212,15 @@ pub fn key(input: &JobInput) -> String {
     job_key(input).to_string()
 }
 
-/// How long the Job may take: its own `maxPollDuration`, else the sequence's task's `timeout`, else
+/// How long the Job may take: its own `timeout`, else its `maxPollDuration`, else the sequence's task's `timeout`, else
 /// [`TIMEOUT_DEFAULT`].
 pub fn timeout(job: &JobTask, task: &Task) -> Duration {
-    let own = job
+    let v1_s = job
         .max_poll_duration
         .and_then(|secs| u64::try_from(secs).ok())
         .filter(|secs| *secs > 0);
-    own.map(Duration::from_secs)
+    job.timeout
+        .or(v1_s.map(Duration::from_secs))
         .or(task.timeout)
         .unwrap_or(TIMEOUT_DEFAULT)
 }
@@ -210,13 +244,14 @@ pub fn build(input: &JobInput) -> Result<Job, JobError> {
     if let Some(problem) = validate::task(task, &namespace).into_iter().next() {
         return Err(JobError::invalid(input, &problem));
     }
+    let env = env::environment(input, task)?;
     let seconds = timeout(task, input.task).0.as_secs().max(1);
     Ok(Job {
         metadata: ObjectMeta {
             name: Some(name(input)),
             namespace: input.execution.metadata.namespace.clone(),
-            labels: Some(labels(input)),
-            annotations: Some(BTreeMap::from([(labels::KEY.to_owned(), key(input))])),
+            labels: Some(labels(input, task)),
+            annotations: Some(annotations(input, &env.left_out)),
             owner_references: Some(vec![owner(input.execution)]),
             ..ObjectMeta::default()
         },
@@ -226,7 +261,7 @@ pub fn build(input: &JobInput) -> Result<Job, JobError> {
             completions: Some(1),
             parallelism: Some(1),
             pod_replacement_policy: Some("Failed".to_owned()),
-            template: pod(input, task)?,
+            template: pod(input, task, env)?,
             ttl_seconds_after_finished: Some(
                 task.ttl_seconds_after_finished
                     .unwrap_or(TTL_DEFAULT)
@@ -251,10 +286,11 @@ fn owner(execution: &SequenceExecution) -> OwnerReference {
     }
 }
 
-fn labels(input: &JobInput) -> BTreeMap<String, String> {
+/// The task's labels and ours, which the task's can't replace.
+fn labels(input: &JobInput, task: &JobTask) -> BTreeMap<String, String> {
     let spec = &input.execution.spec;
     let execution = input.execution.metadata.name.clone().unwrap_or_default();
-    [
+    let ours = [
         (labels::MANAGED_BY, labels::COXSWAIN.to_owned()),
         (labels::EXECUTION, execution),
         (
@@ -266,13 +302,29 @@ fn labels(input: &JobInput) -> BTreeMap<String, String> {
         (labels::SERVICE, spec.service.clone()),
         (labels::TASK, input.task.name.clone()),
         (labels::ATTEMPT, input.attempt.to_string()),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), labels::value(&value)))
-    .collect()
+    ];
+    let ours = ours
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), labels::value(&value)));
+    task.labels
+        .clone()
+        .unwrap_or_default()
+        .into_iter()
+        .chain(ours)
+        .collect()
 }
 
-fn pod(input: &JobInput, task: &JobTask) -> Result<PodTemplateSpec, JobError> {
+/// The Job's annotations: whose Job it is, and which labels of the event it does not see.
+fn annotations(input: &JobInput, left_out: &[String]) -> BTreeMap<String, String> {
+    let mut annotations = BTreeMap::from([(labels::KEY.to_owned(), key(input))]);
+    if !left_out.is_empty() {
+        let told = brief(&left_out.join(", "), LEFT_OUT_MAX);
+        annotations.insert(labels::LEFT_OUT.to_owned(), told);
+    }
+    annotations
+}
+
+fn pod(input: &JobInput, task: &JobTask, env: Environment) -> Result<PodTemplateSpec, JobError> {
     let tmp = EmptyDirVolumeSource {
         size_limit: Some(Quantity(TMP_SIZE.to_owned())),
         medium: None,
@@ -299,23 +351,28 @@ fn pod(input: &JobInput, task: &JobTask) -> Result<PodTemplateSpec, JobError> {
         });
         mounts.push(mount("files", FILES_DIR, true));
     }
+    let (own_volumes, own_mounts) = volumes::volumes(task).map_err(|wrong| first(input, &wrong))?;
+    volumes.extend(own_volumes);
+    mounts.extend(own_mounts);
     let mut annotations = task.annotations.clone().unwrap_or_default();
     annotations.insert(labels::KEY.to_owned(), key(input));
+    let mut pod = PodSpec {
+        containers: vec![container(input, task, env, mounts)?],
+        volumes: Some(volumes),
+        restart_policy: Some("Never".to_owned()),
+        service_account_name: task.service_account.clone(),
+        automount_service_account_token: Some(task.service_account.is_some()),
+        enable_service_links: Some(false),
+        ..PodSpec::default()
+    };
+    placement::place(&mut pod, task);
     Ok(PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            labels: Some(labels(input)),
+            labels: Some(labels(input, task)),
             annotations: Some(annotations),
             ..ObjectMeta::default()
         }),
-        spec: Some(PodSpec {
-            containers: vec![container(input, task, mounts)?],
-            volumes: Some(volumes),
-            restart_policy: Some("Never".to_owned()),
-            service_account_name: task.service_account.clone(),
-            automount_service_account_token: Some(task.service_account.is_some()),
-            enable_service_links: Some(false),
-            ..PodSpec::default()
-        }),
+        spec: Some(pod),
     })
 }
 
@@ -328,13 +385,14 @@ fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
     }
 }
 
-fn container(input: &JobInput, task: &JobTask, mounts: Vec<VolumeMount>) -> Result<Container, JobError> {
-    let (env, secrets) = env::environment(input, task)?;
+fn container(
+    input: &JobInput,
+    task: &JobTask,
+    env: Environment,
+    mounts: Vec<VolumeMount>,
+) -> Result<Container, JobError> {
     let security = security::context(task.security_context.as_ref());
-    let security = security.map_err(|wrong| match wrong.first() {
-        Some(problem) => JobError::invalid(input, problem),
-        None => JobError::invalid(input, &Invalid::new("securityContext", "it can't be read")),
-    })?;
+    let security = security.map_err(|wrong| first(input, &wrong))?;
     Ok(Container {
         name: CONTAINER.to_owned(),
         image: Some(task.image.clone()),
@@ -344,8 +402,8 @@ fn container(input: &JobInput, task: &JobTask, mounts: Vec<VolumeMount>) -> Resu
         command: task.cmd.clone(),
         args: task.args.clone(),
         working_dir: task.working_dir.clone(),
-        env: Some(env),
-        env_from: (!secrets.is_empty()).then_some(secrets),
+        env: Some(env.variables),
+        env_from: (!env.secrets.is_empty()).then_some(env.secrets),
         resources: Some(resources(task.resources.as_ref())),
         security_context: Some(security),
         // A failed container that wrote no message shows the end of its log instead.

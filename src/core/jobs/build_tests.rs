@@ -196,8 +196,6 @@ fn the_tutorial_s_scale_job() {
               command:
                 - helm
               env:
-                - name: REPLICA_COUNT
-                  value: "2"
                 - name: KEPTN_PROJECT
                   value: fulltour
                 - name: KEPTN_STAGE
@@ -218,6 +216,8 @@ fn the_tutorial_s_scale_job() {
                   value: "1.2"
                 - name: LABELS_BUILD_DATETIME
                   value: $$(HOME) 5$$
+                - name: REPLICA_COUNT
+                  value: "2"
               image: "alpine/helm:3.9.0"
               name: task
               resources:
@@ -279,7 +279,7 @@ fn the_tutorial_s_load_test_mounts_its_two_files() {
 }
 
 #[test]
-fn the_environment_is_in_v1_s_order() {
+fn what_users_write_may_refer_to_what_we_set() {
     let own = json!({"env": [
         {"name": "A", "value": "x $(KEPTN_STAGE)", "valueFrom": "string"},
         {"name": "creds", "valueFrom": "secret"},
@@ -287,8 +287,6 @@ fn the_environment_is_in_v1_s_order() {
     ]});
     let job = with(own, json!({"n": 1_000_000})).unwrap();
     let expected = [
-        ("A", "x $(KEPTN_STAGE)"),
-        ("B", "1000000"),
         ("KEPTN_PROJECT", "fulltour"),
         ("KEPTN_STAGE", "production"),
         ("KEPTN_SERVICE", "helloservice"),
@@ -299,6 +297,8 @@ fn the_environment_is_in_v1_s_order() {
         ("LABELS_A_B", "x"),
         ("LABELS_APP_VERSION", "1.2"),
         ("LABELS_BUILD_DATETIME", "$$(HOME) 5$$"),
+        ("A", "x $(KEPTN_STAGE)"),
+        ("B", "1000000"),
     ];
     assert_eq!(env(&job), expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
     let container = &job["spec"]["template"]["spec"]["containers"][0];
@@ -362,7 +362,7 @@ fn a_value_from_the_event(#[case] path: &str, #[case] form: Option<&str>, #[case
 #[case::value_from(
     json!({"env": [{"name": "V", "value": "x", "valueFrom": "file"}]}),
     "InvalidJobConfig",
-    r#"JobConfig c, "t": env[0].valueFrom: unknown valueFrom "file"; there is "event", "string", "secret""#
+    r#"JobConfig c, "t": env[0].valueFrom: unknown valueFrom "file"; there is "event", "string", "secret", "configMap", "execution""#
 )]
 fn a_job_that_can_t_be_made_says_why(#[case] fields: Value, #[case] reason: &str, #[case] message: &str) {
     let error = with(fields, json!({"null": null})).unwrap_err();
@@ -375,7 +375,10 @@ fn what_the_task_says_replaces_the_defaults() {
         json!({
             "ttlSecondsAfterFinished": 0, "maxPollDuration": 90, "imagePullPolicy": "Never", "workingDir": "/tmp/w",
             "resources": {"limits": {"memory": "1Gi"}}, "securityContext": {"readOnlyRootFilesystem": false},
-            "serviceAccount": "deployer", "annotations": {"a": "b", "coxswain.dev/key": "forged"},
+            "serviceAccount": "deployer", "annotations": {"a": "b"}, "labels": {"team": "shop"},
+            "timeout": "45s", "priorityClassName": "low", "nodeSelector": {"disk": "ssd"},
+            "imagePullSecrets": [{"name": "registry"}], "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory"}}],
+            "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],
             "env": [{"name": "HOME", "value": "/home/me", "valueFrom": "string"}],
         }),
         json!({}),
@@ -384,7 +387,7 @@ fn what_the_task_says_replaces_the_defaults() {
     let spec = &job["spec"];
     assert_eq!(
         (&spec["ttlSecondsAfterFinished"], &spec["activeDeadlineSeconds"]),
-        (&json!(600), &json!(90))
+        (&json!(600), &json!(45))
     );
     let pod = &spec["template"]["spec"];
     let container = &pod["containers"][0];
@@ -399,6 +402,27 @@ fn what_the_task_says_replaces_the_defaults() {
         (&pod["serviceAccountName"], &pod["automountServiceAccountToken"]),
         (&json!("deployer"), &json!(true))
     );
+    assert_eq!(
+        json!([
+            pod["priorityClassName"],
+            pod["nodeSelector"],
+            pod["imagePullSecrets"]
+        ]),
+        json!(["low", {"disk": "ssd"}, [{"name": "registry"}]])
+    );
+    assert_eq!(
+        json!([pod["volumes"][1], container["volumeMounts"][1]]),
+        json!([{"name": "shm", "emptyDir": {"medium": "Memory"}}, {"name": "shm", "mountPath": "/dev/shm"}])
+    );
+    for labels in [
+        &job["metadata"]["labels"],
+        &spec["template"]["metadata"]["labels"],
+    ] {
+        assert_eq!(
+            (&labels["team"], &labels["coxswain.dev/task"]),
+            (&json!("shop"), &json!("test"))
+        );
+    }
     let annotations = &spec["template"]["metadata"]["annotations"];
     assert_eq!(
         annotations,
@@ -408,13 +432,20 @@ fn what_the_task_says_replaces_the_defaults() {
 }
 
 #[rstest]
-#[case(Some(30), Some(60), 30)]
-#[case(None, Some(60), 60)]
-#[case(None, None, 600)]
-#[case(Some(0), Some(60), 60)]
-fn the_deadline(#[case] own: Option<i64>, #[case] of_task: Option<u64>, #[case] seconds: u64) {
+#[case(Some(20), Some(30), Some(60), 20)]
+#[case(None, Some(30), Some(60), 30)]
+#[case(None, None, Some(60), 60)]
+#[case(None, None, None, 600)]
+#[case(None, Some(0), Some(60), 60)]
+fn the_deadline(
+    #[case] own: Option<u64>,
+    #[case] v1_s: Option<i64>,
+    #[case] of_task: Option<u64>,
+    #[case] seconds: u64,
+) {
     let job = JobTask {
-        max_poll_duration: own,
+        timeout: own.map(Duration::from_secs),
+        max_poll_duration: v1_s,
         ..JobTask::default()
     };
     let task = Task {

@@ -102,26 +102,32 @@ fn conditions(configs: &[PinnedJobConfig], event_type: &str, event: &Value) -> V
         .flat_map(|matched| matched.action.events.iter().map(move |filter| (matched, filter)))
         .filter(|(_, filter)| fits(&filter.name, event_type))
         .flat_map(|(matched, filter)| every_condition(filter).map(move |condition| (matched, condition)))
-        .filter(|(_, condition)| !condition_holds(condition, event))
-        .take(5)
-        .map(|(matched, condition)| {
-            let found = match jsonpath::lookup(event, &condition.property) {
-                Ok(Some(value)) => format!("it is {value}"),
-                Ok(None) => "there is nothing".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            let (anything_but, wanted) = match &condition.not_match {
-                Some(unwanted) => ("anything but ", unwanted),
-                None => ("", condition.match_.as_ref().unwrap_or(&condition.property)),
-            };
-            format!(
-                "{} wants {anything_but}{wanted:?} at {}, {}",
-                matched.config.name,
-                condition.property,
-                brief(&found, 100)
-            )
+        .filter_map(|(matched, condition)| {
+            Some(format!("{} {}", matched.config.name, unmet(condition, event)?))
         })
+        .take(5)
         .collect()
+}
+
+/// What a condition wants and what the event has, if it does not hold: `wants "a" at $.data.x, it is "b"`.
+pub(super) fn unmet(condition: &Condition, event: &Value) -> Option<String> {
+    if condition_holds(condition, event) {
+        return None;
+    }
+    let found = match jsonpath::lookup(event, &condition.property) {
+        Ok(Some(value)) => format!("it is {value}"),
+        Ok(None) => "there is nothing".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let (anything_but, wanted) = match &condition.not_match {
+        Some(unwanted) => ("anything but ", unwanted),
+        None => ("", condition.match_.as_ref().unwrap_or(&condition.property)),
+    };
+    Some(format!(
+        "wants {anything_but}{wanted:?} at {}, {}",
+        condition.property,
+        brief(&found, 100)
+    ))
 }
 
 /// All conditions of a filter.

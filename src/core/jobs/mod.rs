@@ -10,10 +10,14 @@ pub mod matching;
 pub mod observe;
 #[cfg(test)]
 mod observe_tests;
+mod placement;
 mod pods;
+pub mod preview;
 pub mod result;
 mod security;
+mod strict;
 pub mod validate;
+mod volumes;
 
 pub(in crate::core) use files::assumed_keys;
 

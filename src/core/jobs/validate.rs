@@ -2,14 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use super::{env, files, security};
+use super::{env, files, placement, security, volumes};
 use crate::{
     api::{
         JobConfigSpec,
-        jobconfig::{EventFilter, JobTask, Resources},
+        jobconfig::{Condition, EventFilter, JobTask, Resources, Target},
     },
-    core::{Invalid, jsonpath},
+    core::{Invalid, jsonpath, names},
 };
+
+/// The most retries of a Job.
+const RETRIES_MAX: i32 = 10;
+/// The longest that a retry waits, in seconds.
+const BACKOFF_MAX: u64 = 300;
+/// The longest that a Job may take, in seconds: a week.
+const TIMEOUT_MAX: u64 = 604_800;
 
 /// Everything that is wrong with a JobConfig of this namespace; paths begin with `spec`.
 pub fn validate(spec: &JobConfigSpec, own_namespace: &str) -> Vec<Invalid> {
@@ -61,10 +68,7 @@ pub fn validate(spec: &JobConfigSpec, own_namespace: &str) -> Vec<Invalid> {
 
 /// What is wrong with one task, its files apart; paths are below the task.
 pub(super) fn task(task: &JobTask, own_namespace: &str) -> Vec<Invalid> {
-    let mut wrong = Vec::new();
-    for (index, entry) in task.env.iter().flatten().enumerate() {
-        wrong.extend(below(&format!("env[{index}]"), env::check(entry)));
-    }
+    let mut wrong = env::check_all(task.env.as_deref().unwrap_or_default());
     if let Some(other) = task
         .namespace
         .as_deref()
@@ -101,6 +105,20 @@ pub(super) fn task(task: &JobTask, own_namespace: &str) -> Vec<Invalid> {
             .flatten(),
     );
     wrong.extend(task.resources.as_ref().into_iter().flat_map(resources));
+    for (field, words) in [("cmd", &task.cmd), ("args", &task.args)] {
+        for (index, _) in words
+            .iter()
+            .flatten()
+            .enumerate()
+            .filter(|(_, word)| word.contains('\0'))
+        {
+            let message = "it has a NUL, which no argument can hold: leave it out";
+            wrong.push(Invalid::new(format!("{field}[{index}]"), message));
+        }
+    }
+    wrong.extend(placement::check(task));
+    wrong.extend(volumes::volumes(task).err().into_iter().flatten());
+    wrong.extend(tries(task));
     wrong
 }
 
@@ -120,12 +138,107 @@ fn event(filter: &EventFilter) -> Vec<Invalid> {
             format!("{name:?} fits no task's event{problem}"),
         ));
     }
-    if let Some(condition) = &filter.jsonpath
-        && let Err(error) = jsonpath::validate(&condition.property)
+    if let Some(of_v1) = &filter.jsonpath {
+        wrong.extend(below("jsonpath", condition(of_v1)));
+    }
+    wrong.extend(conditions("conditions", &filter.conditions));
+    wrong
+}
+
+fn conditions(field: &str, list: &[Condition]) -> Vec<Invalid> {
+    let each = list.iter().enumerate();
+    each.flat_map(|(index, one)| below(&format!("{field}[{index}]"), condition(one)))
+        .collect()
+}
+
+/// What is wrong with a condition. (The API server refuses the second mistake too; a file has no API server.)
+fn condition(condition: &Condition) -> Vec<Invalid> {
+    let path = jsonpath::validate(&condition.property).err();
+    let path = path.map(|error| Invalid::new("property", error.to_string()));
+    let missing = match (&condition.match_, &condition.not_match) {
+        (None, None) => Some("it is missing: write the value that the property must have, or notMatch"),
+        (Some(_), Some(_)) => {
+            Some("set either match or notMatch: conditions beside this one must hold as well")
+        }
+        _ => None,
+    };
+    let missing = missing.map(|message| Invalid::new("match", message));
+    path.into_iter().chain(missing).collect()
+}
+
+/// What is wrong with how often, how long and when a task's Job runs.
+fn tries(task: &JobTask) -> Vec<Invalid> {
+    let mut wrong = Vec::new();
+    let zero = |field: &str| Invalid::new(field, "it is 0: write one such as 90s, or leave it out");
+    if task.timeout.is_some_and(|timeout| timeout.0.is_zero()) {
+        wrong.push(zero("timeout"));
+    }
+    if task
+        .timeout
+        .is_some_and(|timeout| timeout.0.as_secs() > TIMEOUT_MAX)
     {
-        wrong.push(Invalid::new("jsonpath.property", error.to_string()));
+        wrong.push(Invalid::new(
+            "timeout",
+            "a Job may take at most 168h: let it do less, or split it",
+        ));
+    }
+    if let Some(retries) = task
+        .retries
+        .filter(|retries| !(0..=RETRIES_MAX).contains(retries))
+    {
+        let message = format!("it is {retries}: write a number from 0 to {RETRIES_MAX}");
+        wrong.push(Invalid::new("retries", message));
+    }
+    if task.retry_backoff.is_some_and(|backoff| backoff.0.is_zero()) {
+        wrong.push(zero("retryBackoff"));
+    }
+    if task
+        .retry_backoff
+        .is_some_and(|backoff| backoff.0.as_secs() > BACKOFF_MAX)
+    {
+        wrong.push(Invalid::new(
+            "retryBackoff",
+            "a retry waits at most 5m: write a shorter time",
+        ));
+    }
+    wrong.extend(conditions("when", &task.when));
+    for (index, one) in task.targets.iter().enumerate() {
+        wrong.extend(below(&format!("targets[{index}]"), target(one)));
     }
     wrong
+}
+
+fn target(target: &Target) -> Vec<Invalid> {
+    let version = |text: &str| names::is_dns_label(text) && !text.contains('-');
+    let is_version = match target.api_version.split_once('/') {
+        None => version(&target.api_version),
+        Some((group, of_group)) => files::is_object_name(group) && version(of_group),
+    };
+    let kind = &target.kind;
+    let is_kind =
+        kind.starts_with(|c: char| c.is_ascii_uppercase()) && kind.bytes().all(|b| b.is_ascii_alphanumeric());
+    // RBAC's names may have colons.
+    let is_name =
+        !target.name.is_empty() && !target.name.contains(['/', '%']) && !matches!(&*target.name, "." | "..");
+    [
+        (!is_version).then(|| {
+            let version = &target.api_version;
+            Invalid::new(
+                "apiVersion",
+                format!("{version:?} is no version: write one such as v1 or apps/v1"),
+            )
+        }),
+        (!is_kind).then(|| {
+            Invalid::new(
+                "kind",
+                format!("{kind:?} is no kind: write one such as Deployment"),
+            )
+        }),
+        (!is_name).then(|| Invalid::new("name", format!("{:?} can't be an object's name", target.name))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Why no task's event, `sh.keptn.event.<task>.triggered`, can fit this name.
@@ -242,7 +355,7 @@ mod tests {
     )]
     #[case::form(
         "env: [{name: A, value: $.x, valueFrom: event, as: xml}]",
-        r#"env[0].as: unknown form "xml": use json or yaml"#
+        r#"env[0].as: unknown form "xml": use json, yaml or string"#
     )]
     #[case::path(
         "env: [{name: A, value: data.x, valueFrom: event}]",
@@ -277,6 +390,47 @@ mod tests {
         "serviceAccount: A_B",
         r#"tasks[0].serviceAccount: "A_B" can't be a service account's name"#
     )]
+    #[case::label(
+        "labels: {app.kubernetes.io/instance: shop}",
+        "tasks[0].labels.app.kubernetes.io/instance: instance is refused"
+    )]
+    #[case::volume(
+        "volumes: [{name: v, hostPath: {path: /}}], volumeMounts: [{name: v, mountPath: /v}]",
+        "tasks[0].volumes[0]: set exactly one of"
+    )]
+    #[case::mount(
+        "volumeMounts: [{name: v, mountPath: /v}]",
+        "tasks[0].volumeMounts[0].name: the task has no volume"
+    )]
+    #[case::timeout("timeout: 0s", "tasks[0].timeout: it is 0: write one such as 90s")]
+    #[case::long_timeout("timeout: 169h", "tasks[0].timeout: a Job may take at most 168h")]
+    #[case::retries("retries: 11", "tasks[0].retries: it is 11: write a number from 0 to 10")]
+    #[case::backoff("retryBackoff: 6m", "tasks[0].retryBackoff: a retry waits at most 5m")]
+    #[case::when(
+        "when: [{property: $.data.x}]",
+        "tasks[0].when[0].match: it is missing: write the value"
+    )]
+    #[case::when_both(
+        "when: [{property: $.data.x, match: a, notMatch: b}]",
+        "tasks[0].when[0].match: set either"
+    )]
+    #[case::when_path(
+        "when: [{property: data.x, match: a}]",
+        "tasks[0].when[0].property: \"data.x\" is not a JSON path"
+    )]
+    #[case::version(
+        "targets: [{apiVersion: apps/, kind: Deployment, name: cart}]",
+        "targets[0].apiVersion: \"apps/\" is no version"
+    )]
+    #[case::kind(
+        "targets: [{apiVersion: apps/v1, kind: deployments, name: cart}]",
+        "targets[0].kind: \"deployments\" is no kind"
+    )]
+    #[case::target_name(
+        "targets: [{apiVersion: v1, kind: Pod, name: a/b}]",
+        "targets[0].name: \"a/b\" can't be"
+    )]
+    #[case::nul("args: [\"a\\0b\"]", "tasks[0].args[0]: it has a NUL")]
     fn a_mistake_in_a_task_is_named_with_its_path(#[case] fields: &str, #[case] says: &str) {
         let found = with_task(fields);
         assert!(found.len() == 1 && found[0].contains(says), "{found:?}");
@@ -288,6 +442,11 @@ mod tests {
     #[case("files: [charts, /charts/deep/x.tgz, charts/]")]
     #[case("resources: {limits: {cpu: '1.5', memory: 1e9}, requests: {cpu: 100m}}")]
     #[case("env: [{name: my-secret.x, valueFrom: secret}, {name: A, valueFrom: string}]")]
+    #[case("timeout: 168h, retries: 10, retryBackoff: 5m")]
+    #[case("when: [{property: $.data.x, match: ''}, {property: $.data.y, notMatch: b}]")]
+    #[case(
+        "targets: [{apiVersion: apps/v1, kind: Deployment, name: cart}, {apiVersion: v1, kind: Service, name: cart}, {apiVersion: networking.istio.io/v1beta1, kind: VirtualService, name: cart}]"
+    )]
     fn what_is_right_is_accepted(#[case] fields: &str) {
         assert_eq!(with_task(fields), [""; 0]);
     }
@@ -323,13 +482,14 @@ sources:
 - {path: c, secret: {name: s}}
 - {path: ../d, configMap: {name: x}}
 actions:
-- {name: a, events: [{name: sh.keptn.event.t.triggered, jsonpath: {property: '$.[', match: x}}], tasks: [{name: t, image: i}, {name: t, image: ' '}]}
+- {name: a, events: [{name: sh.keptn.event.t.triggered, jsonpath: {property: '$.[', match: x}, conditions: [{property: $.x}]}], tasks: [{name: t, image: i}, {name: t, image: ' '}]}
 - {name: a, events: [{name: sh.keptn.event.t.triggered}], tasks: [{name: t, image: i}]}
 ",
         );
         let expected = [
             "spec.apiVersion: unknown version \"v1\"",
             "spec.actions[0].events[0].jsonpath.property:",
+            "spec.actions[0].events[0].conditions[0].match:",
             "spec.actions[0].tasks[1].name: another task of this action",
             "spec.actions[0].tasks[1].image:",
             "spec.actions[1].name: another action has the name",

@@ -9,7 +9,7 @@ use std::{
 };
 
 use coxswain::{
-    api::{ConfigStatus, Evaluation, Remediation, Shipyard},
+    api::{Evaluation, HasConfigStatus, Remediation, Shipyard},
     controllers::{Context, definitions},
     facts::{clock::Clock, stores::Definitions},
 };
@@ -23,14 +23,14 @@ use serde::de::DeserializeOwned;
 
 async fn ready<K>(api: &Api<K>, name: &str, says: &str) -> Duration
 where
-    K: Clone + Debug + DeserializeOwned + HasStatus<Status = ConfigStatus>,
+    K: Clone + Debug + DeserializeOwned + HasStatus<Status: HasConfigStatus>,
 {
     let began = Instant::now();
     loop {
         let object = api.get(name).await.unwrap();
         let condition = object
             .status()
-            .and_then(|s| s.conditions.iter().find(|c| c.type_ == "Ready").cloned());
+            .and_then(|s| s.config().conditions.iter().find(|c| c.type_ == "Ready").cloned());
         let text = condition
             .map(|c| format!("{} {} {}", c.status, c.reason, c.message))
             .unwrap_or_default();

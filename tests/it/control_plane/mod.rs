@@ -4,6 +4,7 @@ mod approvals;
 mod control;
 mod definitions;
 mod history;
+mod jobs;
 mod providers;
 mod rules;
 mod users;

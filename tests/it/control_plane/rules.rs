@@ -17,6 +17,17 @@ fn result(name: &str, more: Value) -> Value {
     of("TaskResult", name, spec)
 }
 
+/// A JobConfig's spec with one condition.
+fn conditions(more: Value) -> Value {
+    let mut condition = json!({"property": "$.data.x"});
+    condition
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    json!({"project": "shop", "actions": [{"name": "a", "tasks": [{"name": "t", "image": "i"}],
+        "events": [{"name": "sh.keptn.event.t.triggered", "conditions": [condition]}]}]})
+}
+
 #[tokio::test]
 #[ignore = "needs a cluster (KUBECONFIG) with the CRDs"]
 async fn objects_that_can_t_be_meant_are_refused_at_their_birth() {
@@ -33,6 +44,18 @@ async fn objects_that_can_t_be_meant_are_refused_at_their_birth() {
         (
             run(&long, json!({})),
             "a SequenceExecution's name may have at most 52 characters",
+        ),
+        (
+            of(
+                "JobConfig",
+                "c",
+                conditions(json!({"match": "a", "notMatch": "b"})),
+            ),
+            "set either match or notMatch",
+        ),
+        (
+            of("JobConfig", "c", conditions(json!({}))),
+            "set either match or notMatch",
         ),
         (
             of("ProblemEvent", &long, problem),
