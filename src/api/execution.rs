@@ -589,7 +589,7 @@ pub struct JobStatus {
     /// From 1; a new try has a new Job.
     #[serde(rename = "try")]
     pub try_: i32,
-    /// Pending, Starting, Running, Done, Skipped or Lost.
+    /// Pending, Waiting, Starting, Running, Done, Skipped or Lost.
     pub state: String,
     /// pass, warning or fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -609,6 +609,12 @@ pub struct JobStatus {
     /// When the decision to create it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded_at: Option<Timestamp>,
+    /// Until when its next try waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_until: Option<Timestamp>,
+    /// The tries that failed before this one, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<TriedJob>,
     /// When it must have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
@@ -622,6 +628,20 @@ pub struct JobStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub data: Option<Object>,
+}
+
+/// A try that failed. Its Job is kept, for its log.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TriedJob {
+    /// The Job's name.
+    pub name: String,
+    /// Why it failed, in a word.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// One line for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 /// The evaluation of a task.

@@ -179,14 +179,15 @@ pub fn key(input: &JobInput) -> String {
     job_key(input).to_string()
 }
 
-/// How long the Job may take: its own `maxPollDuration`, else the sequence's task's `timeout`, else
-/// [`TIMEOUT_DEFAULT`].
+/// How long each try of the Job may take: its own `timeout`, else its `maxPollDuration`, else the sequence's task's
+/// `timeout`, else [`TIMEOUT_DEFAULT`].
 pub fn timeout(job: &JobTask, task: &Task) -> Duration {
     let own = job
         .max_poll_duration
         .and_then(|secs| u64::try_from(secs).ok())
         .filter(|secs| *secs > 0);
-    own.map(Duration::from_secs)
+    job.timeout
+        .or(own.map(Duration::from_secs))
         .or(task.timeout)
         .unwrap_or(TIMEOUT_DEFAULT)
 }

@@ -12,7 +12,9 @@ mod observe_tests;
 mod pods;
 pub mod result;
 mod security;
+pub mod tries;
 pub mod validate;
+pub(in crate::core) mod when;
 
 pub(in crate::core) use files::assumed_keys;
 

@@ -288,7 +288,8 @@ impl Machine<'_> {
     /// The action of this attempt, if one really ran.
     fn acted(&self) -> Option<String> {
         let attempt = self.s.attempts.last()?;
-        let ran = attempt.tasks.iter().any(|t| !t.jobs.is_empty());
+        let mut jobs = attempt.tasks.iter().flat_map(|t| &t.jobs);
+        let ran = jobs.any(|j| j.state != "Skipped");
         attempt.action.clone().filter(|_| ran)
     }
 

@@ -23,6 +23,7 @@ mod step;
 mod task;
 #[cfg(test)]
 mod tests;
+mod tries;
 
 use std::collections::BTreeMap;
 
@@ -72,8 +73,6 @@ pub mod defaults {
     pub const STARTING: Duration = Duration::from_secs(300);
     /// After its container ended a Job has finished within this time, or something else keeps it alive.
     pub const LINGER: Duration = Duration::from_secs(60);
-    /// How often one Job is tried anew when its pod was taken away before the container started.
-    pub const JOB_TRIES: i32 = 3;
     /// How many runs may come before one in its chain of `triggeredOn`: 20 stages with a few sequences each.
     pub const DEPTH: i32 = 50;
     /// How many attempts stand in the status in full.

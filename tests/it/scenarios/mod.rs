@@ -12,6 +12,7 @@ mod history;
 mod inputs;
 mod parallel;
 mod recorded;
+mod tries;
 mod trouble;
 
 use std::{sync::Arc, time::Duration};
