@@ -10,7 +10,7 @@ use super::{
     Condition, Duration, Timestamp,
     common::{Object, SourceRef, any_object, any_objects, labels},
     evaluation::{IndicatorQuery, Window},
-    jobconfig::{JobAction, Source},
+    jobconfig::{JobAction, Source, Target},
     remediation::{Action, Budget, Mode, OnActionFailure},
     shipyard::{Sequence, Trigger},
     slo::SloBody,
@@ -615,6 +615,9 @@ pub struct JobStatus {
     /// The tries that failed before this one, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tried: Vec<TriedJob>,
+    /// The objects that it changes, and what was seen of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<TargetStatus>,
     /// When it must have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
@@ -637,6 +640,36 @@ pub struct TriedJob {
     /// The Job's name.
     pub name: String,
     /// Why it failed, in a word.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// One line for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// An object that a Job changes, and what was seen of it.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetStatus {
+    /// The object.
+    #[serde(flatten)]
+    pub target: Target,
+    /// Its generation before the Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
+    /// A hash of what it asked for before the Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// A hash of what it asked for when the Job had ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// When it was looked at before the Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_at: Option<Timestamp>,
+    /// When it was looked at after the Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// Why it is not looked at, in a word.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// One line for people.

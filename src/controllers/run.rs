@@ -13,7 +13,7 @@ use crate::{
     core::labels,
     facts::{
         ended::EndedReader, execution::Reader, filled::filled, guarded::Guarded, holds::Holds,
-        metrics::MetricsSource, stores::Definitions,
+        metrics::MetricsSource, stores::Definitions, targets::Kinds,
     },
 };
 
@@ -63,6 +63,7 @@ pub async fn run(
         pods,
         problems: open.clone(),
         holds,
+        kinds: Kinds::default(),
     };
 
     // What feeds the caches goes on until the deciding is over.

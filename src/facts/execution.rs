@@ -16,7 +16,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{READ_TIMEOUT, guarded::Guarded, holds::Holds};
+use super::{READ_TIMEOUT, guarded::Guarded, holds::Holds, targets::Kinds};
 use crate::{
     api::{
         Approval, Evaluation, ProblemEvent, SequenceExecution, TaskResult,
@@ -68,6 +68,8 @@ pub struct Reader {
     pub problems: Store<Guarded<ProblemEvent>>,
     /// Who holds everything back.
     pub holds: Holds,
+    /// The kinds of what Jobs change.
+    pub kinds: Kinds,
 }
 
 impl Reader {

@@ -12,6 +12,7 @@ mod observe_tests;
 mod pods;
 pub mod result;
 mod security;
+pub mod targets;
 pub mod tries;
 pub mod validate;
 pub(in crate::core) mod when;

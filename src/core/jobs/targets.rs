@@ -83,7 +83,11 @@ fn hash(value: &Value) -> String {
 fn writers(managed: &Value) -> Vec<Writer> {
     let wrote_wish = |entry: &&Value| {
         let fields = entry["fieldsV1"].as_object();
-        let asks = |key: &String| !OUTSIDE.iter().any(|outside| key.strip_prefix("f:") == Some(outside));
+        let asks = |key: &String| {
+            !OUTSIDE
+                .iter()
+                .any(|outside| key.strip_prefix("f:") == Some(outside))
+        };
         entry["subresource"] != "status" && fields.is_some_and(|fields| fields.keys().any(asks))
     };
     let entries = managed.as_array().into_iter().flatten().filter(wrote_wish);

@@ -14,8 +14,10 @@ fn deployment(generation: i64, replicas: i32, writers: &[(&str, i64)]) -> Value 
                "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:replicas": {}}}})
     };
     let mut managed: Vec<_> = writers.iter().map(entry).collect();
-    managed.push(json!({"manager": "kubelet", "time": at(900).to_string(), "subresource": "status",
-                        "fieldsV1": {"f:status": {}}}));
+    managed.push(
+        json!({"manager": "kubelet", "time": at(900).to_string(), "subresource": "status",
+                        "fieldsV1": {"f:status": {}}}),
+    );
     managed.push(json!({"manager": "labeller", "time": at(901).to_string(), "fieldsV1": {"f:metadata": {}}}));
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": replicas},
            "metadata": {"name": "cart", "generation": generation, "managedFields": managed}})
@@ -78,7 +80,10 @@ fn what_the_job_left_as_it_was_can_not_be_changed_back() {
     let mut record = before();
     let same = found(&deployment(5, 1, &[]));
     assert_eq!(job_ended(&mut record, &same, at(20)), None);
-    assert_eq!(changed_back(&record, &found(&deployment(9, 1, &[("argocd-controller", 30)]))), None);
+    assert_eq!(
+        changed_back(&record, &found(&deployment(9, 1, &[("argocd-controller", 30)]))),
+        None
+    );
 }
 
 #[test]
@@ -88,18 +93,34 @@ fn what_can_not_be_seen_is_never_a_conflict() {
         message: "bind a Role".to_owned(),
     };
     let mut blind = record(&target(), &unseen(), at(10)).unwrap();
-    assert_eq!((blind.reason.as_str(), blind.before.as_deref()), ("NotGranted", None));
-    assert_eq!(job_ended(&mut blind, &found(&deployment(7, 1, &[("argocd-controller", 14)])), at(20)), None);
+    assert_eq!(
+        (blind.reason.as_str(), blind.before.as_deref()),
+        ("NotGranted", None)
+    );
+    assert_eq!(
+        job_ended(
+            &mut blind,
+            &found(&deployment(7, 1, &[("argocd-controller", 14)])),
+            at(20)
+        ),
+        None
+    );
     let mut record = before();
     assert_eq!(job_ended(&mut record, &unseen(), at(20)), None);
-    assert_eq!(changed_back(&record, &found(&deployment(7, 1, &[("argocd-controller", 14)]))), None);
+    assert_eq!(
+        changed_back(&record, &found(&deployment(7, 1, &[("argocd-controller", 14)]))),
+        None
+    );
     assert_eq!(super::record(&target(), &Look::NotLooked, at(10)), None);
 }
 
 #[test]
 fn a_kind_without_a_spec_asks_for_all_that_it_holds() {
     let map = |value: &str, label: &str| {
-        Snapshot::of(&json!({"kind": "ConfigMap", "metadata": {"labels": {"l": label}}, "data": {"a": value}})).spec
+        Snapshot::of(
+            &json!({"kind": "ConfigMap", "metadata": {"labels": {"l": label}}, "data": {"a": value}}),
+        )
+        .spec
     };
     assert_eq!(map("1", "x"), map("1", "y"));
     assert_ne!(map("1", "x"), map("2", "x"));
@@ -113,6 +134,9 @@ fn a_kind_without_a_spec_asks_for_all_that_it_holds() {
 #[case("our-operator", "take the field's ownership from our-operator")]
 fn the_owner_and_the_remedy_are_named(#[case] owner: &str, #[case] remedy: &str) {
     let text = told(&target(), owner);
-    assert!(text.starts_with("Deployment cart was changed back by") && text.contains(owner), "{text}");
+    assert!(
+        text.starts_with("Deployment cart was changed back by") && text.contains(owner),
+        "{text}"
+    );
     assert!(text.contains(remedy), "{text}");
 }

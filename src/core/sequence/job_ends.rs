@@ -10,11 +10,13 @@ use crate::{
         Duration, Timestamp as ApiTime,
         common::Object,
         execution::{JobStatus, TaskStatus},
+        shipyard::Task,
     },
     core::{
         jobs::{
             observe::{self, Ended},
             result::{self, Outcome, Verdict},
+            targets::CONFLICT,
             tries,
         },
         payload::{self, TooLarge},
@@ -26,6 +28,13 @@ const MESSAGE_MAX: usize = 512;
 
 impl Machine<'_> {
     pub(super) fn end_job(&mut self, index: usize, at: usize, mut job: JobStatus, ended: Ended) {
+        if !self.look_after(index, at, &ended.outcome.message) {
+            return;
+        }
+        job.targets = self
+            .job_status(index, at)
+            .map(|j| j.targets.clone())
+            .unwrap_or_default();
         let silent = self.is_silent(&job);
         let mut outcome = ended.outcome;
         if tries::may_mend(&outcome) {
@@ -124,13 +133,15 @@ impl Machine<'_> {
         let ended = |j: &&JobStatus| matches!(j.state.as_str(), "Done" | "Lost");
         let counted = task.jobs.iter().filter(ended);
         let counted: Vec<&JobStatus> = counted.filter(|j| !self.is_silent(j)).collect();
+        // Another owner's change comes first: it explains what else went wrong.
         let badness = |j: &JobStatus| match (j.errored, verdict_of(j)) {
-            (_, Verdict::Fail) if self.goes_on_after(j) => (false, Verdict::Warning),
-            badness => badness,
+            (errored, verdict) if j.reason == CONFLICT => (true, errored, verdict),
+            (_, Verdict::Fail) if self.goes_on_after(j) => (false, false, Verdict::Warning),
+            (errored, verdict) => (false, errored, verdict),
         };
         let lost = counted
             .iter()
-            .any(|j| j.state == "Lost" && badness(j).1 == Verdict::Fail);
+            .any(|j| j.state == "Lost" && badness(j).2 == Verdict::Fail);
         let Some(worst) = counted.iter().map(|j| badness(j)).max() else {
             let message = nothing_counted(&task);
             return self.finish_task(
@@ -148,15 +159,16 @@ impl Machine<'_> {
         for other in told.filter(|j| verdict_of(j) == Verdict::Fail) {
             message = format!("{message}; {}", said(other));
         }
-        if worst.1 == Verdict::Warning && first.is_some_and(|j| verdict_of(j) == Verdict::Fail) {
+        let (_, errored, verdict) = worst;
+        if verdict == Verdict::Warning && first.is_some_and(|j| verdict_of(j) == Verdict::Fail) {
             message = format!("failed, and the rest was done all the same (continueOnFailure): {message}");
         }
         let outcome = Outcome {
-            verdict: worst.1,
-            errored: worst.0,
+            verdict,
+            errored,
             reason: first.map(|j| j.reason.clone()).unwrap_or_default(),
             message: clip(&message, MESSAGE_MAX),
-            data: ran(&task),
+            data: ran(&task, &self.task_spec(index)),
             ..Outcome::default()
         };
         if lost && let Some(task) = self.task_mut(index) {
@@ -224,8 +236,8 @@ fn nothing_counted(task: &TaskStatus) -> String {
     }
 }
 
-/// When the task's Jobs ran, where v1 says so.
-fn ran(task: &TaskStatus) -> Object {
+/// When the Jobs of a test ran.
+fn ran(task: &TaskStatus, spec: &Task) -> Object {
     let started = task
         .jobs
         .iter()
@@ -239,7 +251,7 @@ fn ran(task: &TaskStatus) -> Object {
         .map(|at| at.0)
         .max();
     match (started, ended) {
-        (Some(started), Some(ended)) => result::test_times(&task.name, started, ended),
+        (Some(started), Some(ended)) => result::test_times(spec, started, ended),
         _ => Object::new(),
     }
 }

@@ -57,6 +57,9 @@ impl Machine<'_> {
             Ok(Some(unmet)) => return self.skip_job(index, at, recorded, unmet),
             Err(outcome) => return self.fail_job(index, at, &outcome.reason, &outcome.message),
         }
+        if !self.look_before(index, at, &mut recorded) {
+            return;
+        }
         let (job, timeout) = match self.build(index, spec, &recorded) {
             Ok(built) => built,
             Err(outcome) => return self.fail_job(index, at, &outcome.reason, &outcome.message),
@@ -296,6 +299,9 @@ impl Machine<'_> {
         });
         let why = why.map_or_else(String::new, |w| format!("; it could not start: {w}"));
         let message = format!("Job {} did not end in time and was deleted{why}", job.name);
+        if !self.look_after(index, at, &message) {
+            return;
+        }
         self.fail_try(index, at, "TimedOut", &message);
     }
 

@@ -7,7 +7,10 @@ use serde_json::Value;
 use super::step::{Flow, Machine};
 use crate::{
     api::{Timestamp as ApiTime, execution::JobStatus, jobconfig::JobAction, shipyard::Task},
-    core::{jobs::matching, payload},
+    core::{
+        jobs::{matching, targets::CONFLICT},
+        payload,
+    },
 };
 
 /// Whether a Job was recorded and its end is not known.
@@ -40,7 +43,7 @@ impl Machine<'_> {
             // One that was skipped makes room for the next.
             let waiting = self.jobs_of(index).iter().any(is_waiting);
             let tried = turn.is_empty() && waiting && self.start_tries(index, &spec);
-            if turn.is_empty() && !tried {
+            if (turn.is_empty() && !tried) || !self.reads.is_empty() {
                 break;
             }
         }
@@ -72,7 +75,7 @@ impl Machine<'_> {
         let Some(job) = self.job_status(index, failed).cloned() else {
             return;
         };
-        if self.at_once(&job) || self.goes_on_after(&job) {
+        if self.at_once(&job) || (self.goes_on_after(&job) && job.reason != CONFLICT) {
             return;
         }
         let jobs = self.task_mut(index).into_iter().flat_map(|t| &mut t.jobs);

@@ -20,6 +20,7 @@ mod payload;
 pub mod retry;
 mod skip;
 mod step;
+mod targets;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -34,10 +35,16 @@ pub use finish::phases;
 pub use follow::context_of;
 pub use step::step;
 
-use super::{definitions::Missing, jobs::observe::EventLine, note::Note, queue::Grant};
+use super::{
+    definitions::Missing,
+    jobs::{observe::EventLine, targets::Look},
+    note::Note,
+    queue::Grant,
+};
 use crate::api::{
     Approval, Evaluation, Remediation, SequenceExecution, SequenceExecutionStatus, TaskResult,
     execution::{Follower, Pinned, PinnedGate, PinnedJobConfig},
+    jobconfig::Target,
     shipyard::{Concurrency, Sequence},
 };
 
@@ -122,6 +129,8 @@ pub struct Facts {
     pub newer: Option<String>,
     /// Whether every run in `status.triggered` was created.
     pub followed: bool,
+    /// What Jobs change, looked at because an earlier decision of this look asked for it.
+    pub targets: BTreeMap<Target, Look>,
 }
 
 /// What a run starts from.
@@ -208,6 +217,8 @@ pub struct Decision {
     pub again: Option<Timestamp>,
     /// Whether the run wants its place: it keeps it, or waits for it.
     pub wants_place: bool,
+    /// What has to be looked at first: this decision is not carried out, and another one is made that knows.
+    pub reads: Vec<Target>,
 }
 
 /// What has to be found out before `step` can decide.

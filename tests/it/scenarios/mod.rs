@@ -12,6 +12,7 @@ mod history;
 mod inputs;
 mod parallel;
 mod recorded;
+mod targets;
 mod tries;
 mod trouble;
 
