@@ -164,6 +164,7 @@ pub struct Toleration {
     pub effect: Option<String>,
     /// How long `NoExecute` is tolerated, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 2_592_000))]
     pub toleration_seconds: Option<i64>,
 }
 

@@ -158,7 +158,7 @@ fn a_job_that_is_tried_again_while_another_run_waits() {
     check(
         "tries, two runs",
         shipyards::tries_and_another_run,
-        &alone(&["calm", "a pause"]),
+        &alone(&["calm"]),
     );
 }
 

@@ -81,6 +81,7 @@ fn argo_cd_changes_it_back_while_the_job_runs() {
         is_conflict(&status, "argocd-controller");
         assert!(status.message.contains("ignoreDifferences"), "{}", status.message);
         assert_eq!(jobs_created(&shop.world).len(), 1, "nothing is tested");
+        over(&shop.world, "slow-1").await;
         assert_eq!(shop.problem_status("slow-1").phase, "Exhausted");
     });
 }
@@ -150,7 +151,7 @@ async fn told_once(shop: &Shop, reason: &str, says: &str) {
     let seen = &status.attempts[0].tasks[1].jobs[0].targets[0];
     assert_eq!(seen.reason, reason, "{seen:?}");
     assert!(seen.message.contains(says), "{}", seen.message);
-    let events = shop.world.list::<k8s_openapi::api::events::v1::Event>();
+    let events = shop.world.list::<k8s_openapi::api::core::v1::Event>();
     let told: Vec<_> = events
         .iter()
         .filter(|e| e.reason.as_deref() == Some("TargetNotWatched"))
