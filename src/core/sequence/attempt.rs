@@ -211,8 +211,9 @@ impl Machine<'_> {
     /// All tasks ended, or one failed: what does the attempt come to?
     pub(super) fn end_attempt(&mut self) -> Flow {
         let now = ApiTime(self.now);
-        let Some(conflict) = self.conflict_at_end() else {
-            return Flow::Rest;
+        let conflict = match self.conflict_at_end() {
+            Ok(conflict) => conflict,
+            Err(rest) => return rest,
         };
         let Some(attempt) = self.attempt() else {
             return Flow::Rest;

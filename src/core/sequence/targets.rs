@@ -2,7 +2,7 @@
 //!
 //! Looking is the caller's business: what is not known yet is asked for, and decided when it is.
 
-use super::step::Machine;
+use super::step::{Flow, Machine};
 use crate::{
     api::{
         Timestamp as ApiTime,
@@ -109,18 +109,18 @@ impl Machine<'_> {
         self.fail_job(index, at, CONFLICT, &message);
     }
 
-    /// When the attempt ends: whether another owner undid what one of its Jobs did. None: that has to be found out first.
-    pub(super) fn conflict_at_end(&mut self) -> Option<Option<String>> {
+    /// When the attempt ends: whether another owner undid what one of its Jobs did. An error: that has to be found out
+    /// first.
+    pub(super) fn conflict_at_end(&mut self) -> Result<Option<String>, Flow> {
         let changed: Vec<TargetStatus> = self.changed_in_attempt().into_iter().cloned().collect();
         let watched: Vec<Target> = changed.iter().map(|r| r.target.clone()).collect();
         if !self.know(&watched) {
-            return None;
+            return Err(Flow::Rest);
         }
-        let back = changed.iter().find_map(|record| {
+        Ok(changed.iter().find_map(|record| {
             let owner = targets::changed_back(record, self.facts.targets.get(&record.target)?)?;
             Some(targets::told(&record.target, &owner))
-        });
-        Some(back)
+        }))
     }
 
     /// Whether all of these were looked at; if not, asks for it.
@@ -142,8 +142,8 @@ impl Machine<'_> {
     }
 
     fn last_record(&self, target: &Target) -> Option<&TargetStatus> {
-        let of_target = self.records().into_iter().filter(|r| r.target == *target);
-        of_target.last().filter(|r| r.after.is_some())
+        let mut of_target = self.records().into_iter().filter(|r| r.target == *target);
+        of_target.next_back().filter(|r| r.after.is_some())
     }
 
     /// All records of the attempt, in the order in which they were made.

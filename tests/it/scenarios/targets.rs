@@ -144,6 +144,30 @@ fn nobody_changes_it_back() {
     });
 }
 
+/// What a later Job of the attempt changes on purpose, also back to what it was, is nobody else's doing.
+#[test]
+fn a_later_job_that_names_it_may_change_it_back() {
+    World::run(async |world: World| {
+        world.apply(CART);
+        let targets = "targets: [{apiVersion: apps/v1, kind: Deployment, name: cart}]";
+        let definitions =
+            shop("Deployment", "cart").replace("cmd: [locust]", &format!("cmd: [locust], {targets}"));
+        let shop = Shop::open_with(world, &definitions, "restart").await;
+        let metrics = shop.world.metrics.clone();
+        shop.world.player.script(move |job| {
+            let replicas = if mentions(job, "action-restart") { 3 } else { 1 };
+            let metrics = metrics.clone();
+            Play::exits(0).and_then(move |server, _| {
+                metrics.are(0.1);
+                scale(server, "kubectl-scale", replicas);
+            })
+        });
+        shop.problem("slow-1");
+        let status = shop.ended("slow-1", mins(10)).await;
+        assert_eq!(end(&status), ("Succeeded", "Healed"), "{}", status.message);
+    });
+}
+
 /// Every action may be told once that its target can't be watched; nothing fails for it.
 async fn told_once(shop: &Shop, reason: &str, says: &str) {
     let status = shop.ended("slow-1", mins(20)).await;
