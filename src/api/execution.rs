@@ -16,6 +16,8 @@ use super::{
     slo::SloBody,
 };
 
+pub use super::jobstatus::*;
+
 /// One run of one sequence: the trigger and its data in `spec`, everything that happens in `status`.
 #[derive(Clone, CustomResource, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[kube(
@@ -563,62 +565,6 @@ pub struct ExecutorStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// What it adds to the payload, until the task ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "any_object")]
-    pub data: Option<Object>,
-}
-
-/// One Job of a task.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct JobStatus {
-    /// The Job's name.
-    pub name: String,
-    /// The Job's uid, once it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uid: Option<String>,
-    /// The JobConfig.
-    pub config: String,
-    /// The JobConfig's action, by its index.
-    pub action: i32,
-    /// The action's task, by its index.
-    pub task: i32,
-    /// The task's name.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub title: String,
-    /// From 1; a new try has a new Job.
-    #[serde(rename = "try")]
-    pub try_: i32,
-    /// Pending, Starting, Running, Done, Skipped or Lost.
-    pub state: String,
-    /// pass, warning or fail.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<String>,
-    /// Whether it could not do its work, so that the result is not a verdict.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub errored: bool,
-    /// Why it can't start, or failed, in a word.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
-    /// One line for people.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub message: String,
-    /// The container's exit code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exit_code: Option<i32>,
-    /// When the decision to create it was recorded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recorded_at: Option<Timestamp>,
-    /// When it must have ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deadline: Option<Timestamp>,
-    /// When its container started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Timestamp>,
-    /// When its container ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished_at: Option<Timestamp>,
-    /// What it adds to the payload, until all Jobs of the task have ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub data: Option<Object>,

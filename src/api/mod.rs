@@ -16,6 +16,7 @@ pub mod duration;
 pub mod evaluation;
 pub mod execution;
 pub mod jobconfig;
+pub mod jobstatus;
 pub mod jobtask;
 pub mod metricsprovider;
 pub mod problem;

@@ -155,6 +155,7 @@ fn mark(task: &TaskStatus) -> (&'static str, &'static str) {
 
 fn detail(task: &TaskStatus, now: Timestamp) -> String {
     if task.state == "Waiting"
+        && task.jobs.is_empty()
         && let Some(until) = &task.wait_until
     {
         // What comes after the wait is not written until it is there.

@@ -240,7 +240,17 @@ impl Executions {
             .jobs
             .extend(extra.jobs.iter().map(|job| (job.name_any(), job.clone())));
         self.ask_for_place(run, &needs, &mut facts);
-        Ok(sequence::step(run, &facts, now))
+        let namespace = run.namespace().unwrap_or_default();
+        loop {
+            let decision = sequence::step(run, &facts, now);
+            if decision.reads.is_empty() {
+                return Ok(decision);
+            }
+            // Each round knows more than the one before, of a bounded number of targets.
+            let Reader { client, kinds, .. } = &self.reader;
+            let seen = kinds.look(client, &namespace, &decision.reads).await;
+            facts.targets.extend(seen);
+        }
     }
 
     /// What has to be done before the status says so. False: what was decided on has changed meanwhile.

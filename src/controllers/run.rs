@@ -13,7 +13,7 @@ use crate::{
     core::{jobs::images::AllowedImages, labels},
     facts::{
         ended::EndedReader, execution::Reader, filled::filled, guarded::Guarded, holds::Holds,
-        metrics::MetricsSource, stores::Definitions,
+        metrics::MetricsSource, stores::Definitions, targets::Kinds,
     },
 };
 
@@ -66,6 +66,7 @@ pub async fn run(
         problems: open.clone(),
         holds,
         allowed_images: options.allowed_images.clone(),
+        kinds: Kinds::default(),
     };
 
     // What feeds the caches goes on until the deciding is over.

@@ -16,7 +16,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{READ_TIMEOUT, guarded::Guarded, holds::Holds};
+use super::{READ_TIMEOUT, guarded::Guarded, holds::Holds, targets::Kinds};
 use crate::{
     api::{
         Approval, Evaluation, ProblemEvent, SequenceExecution, TaskResult,
@@ -73,6 +73,8 @@ pub struct Reader {
     pub holds: Holds,
     /// The images that the installation allows.
     pub allowed_images: AllowedImages,
+    /// The kinds of what Jobs change.
+    pub kinds: Kinds,
 }
 
 impl Reader {
@@ -265,7 +267,12 @@ impl Reader {
         let attempt = run.status.as_ref().and_then(|s| s.attempts.last());
         let recorded = attempt.into_iter().flat_map(|a| &a.tasks).flat_map(|t| &t.jobs);
         let mut found = BTreeMap::new();
-        for name in recorded.map(|j| &j.name).filter(|n| !n.is_empty()) {
+        let mut names: Vec<&String> = vec![];
+        for job in recorded {
+            names.extend(job.tried.iter().map(|t| &t.name));
+            names.push(&job.name);
+        }
+        for name in names.into_iter().filter(|n| !n.is_empty()) {
             let cached = self.jobs.get(&ObjectRef::new(name).within(&namespace));
             let job = match cached {
                 Some(job) => Some(job.as_ref().clone()),

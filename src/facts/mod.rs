@@ -11,6 +11,7 @@ mod history;
 pub mod holds;
 pub mod metrics;
 pub mod stores;
+pub mod targets;
 
 /// How long one watch lasts, in seconds. Load balancers drop connections that are idle for about four minutes.
 pub const WATCH_TIMEOUT: u32 = 180;

@@ -42,8 +42,13 @@ pub fn outcome(world: &World) -> Outcome {
     let mut created = jobs_created(world);
     created.sort();
     let mut payload = serde_json::to_value(&status.payload).unwrap();
-    for time in ["timeStart", "timeEnd"] {
-        payload["evaluation"].as_object_mut().map(|e| e.remove(time));
+    for (of, time) in [
+        ("evaluation", "timeStart"),
+        ("evaluation", "timeEnd"),
+        ("test", "start"),
+        ("test", "end"),
+    ] {
+        payload[of].as_object_mut().map(|o| o.remove(time));
     }
     let task = |number: i32| {
         move |t: &coxswain::api::execution::TaskStatus| {

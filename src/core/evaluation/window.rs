@@ -36,7 +36,7 @@ pub struct WindowPlan {
 /// changed plus `settle` (time for the change to take effect, default none): a window that reaches further back would
 /// judge the sick service together with the healed one. When what is left is shorter than `minWindow` (default: the
 /// smaller of `timeframe` and 60s), the task waits. A window given by its start and end, or by the test's, is taken as
-/// it is; if it ends in the future, the task waits for that.
+/// it is; if it ends in the future, the task waits for that. A test that ended before the service was changed is none.
 pub fn plan(
     properties: &Object,
     payload: &Object,
@@ -58,7 +58,7 @@ pub fn plan(
         (Some(start), Some(end), None) => explicit(start, end)?,
         (Some(start), None, Some(timeframe)) => (start, after(start, timeframe.signed())?),
         (None, None, Some(timeframe)) => recent(properties, timeframe, changed_at, now)?,
-        (None, None, None) => tested(payload)?,
+        (None, None, None) => tested(payload, changed_at)?,
         (Some(_), Some(_), Some(_)) => {
             return Err(invalid(
                 "timeframe",
@@ -120,10 +120,18 @@ fn recent(
     Ok((start, now.max(after(start, min_window.signed())?)))
 }
 
-fn tested(payload: &Object) -> Result<(Timestamp, Timestamp), Invalid> {
+fn tested(payload: &Object, changed_at: Option<Timestamp>) -> Result<(Timestamp, Timestamp), Invalid> {
     let test = payload.get("test").and_then(Value::as_object);
     let at = |field| test.map_or(Ok(None), |test| time(test, "payload.test", field));
     match (at("start")?, at("end")?) {
+        // What an earlier attempt's test saw says nothing about what was done since.
+        (Some(_), Some(end)) if changed_at.is_some_and(|at| end < micros(at)) => Err(Invalid::new(
+            "payload.test.end",
+            format!(
+                "the last test ended at {end}, before the service was changed; let a test run after that, or write \
+                 properties.timeframe, such as 5m"
+            ),
+        )),
         (Some(start), Some(end)) if start < end => Ok((start, end)),
         (Some(start), Some(end)) => Err(Invalid::new(
             "payload.test.end",

@@ -16,8 +16,11 @@ pub mod preview;
 pub mod result;
 mod security;
 mod strict;
+pub mod targets;
+pub mod tries;
 pub mod validate;
 mod volumes;
+pub(in crate::core) mod when;
 
 pub(in crate::core) use files::assumed_keys;
 

@@ -9,15 +9,12 @@ use k8s_openapi::api::{
 use super::{
     brief, pods,
     result::{self, Outcome},
+    tries::TRIES_MAX,
 };
 use crate::{
     api::{Duration, execution::JobStatus},
     core::labels,
 };
-
-/// How many Jobs are created for one key when each is lost before its container starts, or when the task is
-/// idempotent.
-pub const TRIES_MAX: i32 = 3;
 
 /// How long after its record a Job may still be created.
 const CREATE_SECS: i64 = 300;
@@ -304,7 +301,7 @@ fn overdue(facts: &JobFacts, job: &Job, pod: Option<&Pod>) -> String {
     let limit = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
     let ran = facts.recorded.started_at.is_some() || pod.is_some_and(|pod| !pods::never_ran(pod));
     if ran {
-        return format!("did not end within {limit} and was stopped; maxPollDuration sets the limit");
+        return format!("did not end within {limit} and was stopped; timeout sets the limit");
     }
     let why = pod.and_then(|pod| pods::blocked_by(job, Some(pod), facts.warnings, facts.now, facts.now));
     let why = why.map_or_else(|| facts.recorded.message.clone(), |blocked| blocked.message);
@@ -338,9 +335,10 @@ fn interrupted(facts: &JobFacts, pod: &Pod) -> Option<Observation> {
     Some(again(facts, never_ran, &disruption.reason, message))
 }
 
-/// A new try, if nothing ran or the task may run again; within bounds.
+/// A new try, if nothing ran or the task may run again; within bounds. Tries that failed are counted elsewhere.
 fn again(facts: &JobFacts, nothing_ran: bool, reason: &str, message: String) -> Observation {
-    let (reason, tries) = (reason.to_owned(), facts.recorded.try_);
+    let failed = i32::try_from(facts.recorded.tried.len()).unwrap_or(i32::MAX);
+    let (reason, tries) = (reason.to_owned(), facts.recorded.try_.saturating_sub(failed));
     if (nothing_ran || facts.idempotent) && tries < TRIES_MAX {
         return Observation::Retry { reason, message };
     }

@@ -6,10 +6,9 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::{
-    observe::{
-        Blocked, Ended, EventLine, JobFacts, Observation, TRIES_MAX, is_ours, lingers, look_again, observe,
-    },
+    observe::{Blocked, Ended, EventLine, JobFacts, Observation, is_ours, lingers, look_again, observe},
     result::Verdict,
+    tries::TRIES_MAX,
 };
 use crate::api::{self, execution::JobStatus};
 
@@ -254,7 +253,7 @@ fn a_job_that_ran_into_its_deadline() {
     assert_eq!(outcome.reason, "DeadlineExceeded");
     assert_eq!(
         outcome.message,
-        "did not end within 1m30s and was stopped; maxPollDuration sets the limit"
+        "did not end within 1m30s and was stopped; timeout sets the limit"
     );
     world.pods = vec![pod(
         json!({"status": waiting("ImagePullBackOff", "no such image")}),

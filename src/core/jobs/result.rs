@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{brief, tail};
 use crate::{
-    api::common::Object,
+    api::{common::Object, shipyard::Task},
     core::{definitions::nearest::hint, payload},
 };
 
@@ -175,14 +175,25 @@ pub fn aggregate(outcomes: &[Outcome]) -> Outcome {
     }
 }
 
-/// What v1's job executor adds for a task with the name `test`: when it ran, so that the evaluation after it looks at just
-/// that time. Nothing for other tasks.
-pub fn test_times(task: &str, start: jiff::Timestamp, end: jiff::Timestamp) -> Object {
-    if task != "test" {
+/// What is added for a task that tests: when it ran, so that an evaluation that says nothing else looks at just that time.
+/// v1's job executor did this for tasks with the name `test` alone. Nothing for other tasks.
+pub fn test_times(task: &Task, start: jiff::Timestamp, end: jiff::Timestamp) -> Object {
+    if !is_test(task) {
         return Object::new();
     }
     let times = json!({ "start": start.to_string(), "end": end.to_string() });
     Object::from_iter([("test".to_owned(), times)])
+}
+
+/// Whether a task tests the service: its name is `test` or ends in `-test` or `_test`, or it has a `teststrategy`, as v1's
+/// shipyards say.
+pub fn is_test(task: &Task) -> bool {
+    let named = task.name.strip_suffix("test");
+    named.is_some_and(|rest| rest.is_empty() || rest.ends_with(['-', '_']))
+        || task
+            .properties
+            .as_ref()
+            .is_some_and(|p| p.contains_key("teststrategy"))
 }
 
 #[derive(Debug, Default)]
@@ -509,14 +520,35 @@ mod tests {
     }
 
     #[test]
-    fn only_a_task_named_test_says_when_it_ran() {
+    fn a_test_says_when_it_ran() {
         let start = jiff::Timestamp::UNIX_EPOCH;
-        assert_eq!(test_times("je-test", start, start), Object::new());
-        let times = test_times("test", start, start);
+        let test = Task {
+            name: "je-test".to_owned(),
+            ..Task::default()
+        };
         assert_eq!(
-            times["test"],
+            test_times(&test, start, start)["test"],
             json!({"start": "1970-01-01T00:00:00Z", "end": "1970-01-01T00:00:00Z"})
         );
+        assert_eq!(test_times(&Task::default(), start, start), Object::new());
+    }
+
+    #[rstest]
+    #[case("test", false, true)]
+    #[case("je-test", false, true)]
+    #[case("load_test", false, true)]
+    #[case("check", true, true)]
+    #[case("latest", false, false)]
+    #[case("tests", false, false)]
+    #[case("check", false, false)]
+    fn which_task_is_a_test(#[case] name: &str, #[case] strategy: bool, #[case] expected: bool) {
+        let properties = Object::from_iter([("teststrategy".to_owned(), json!("performance"))]);
+        let task = Task {
+            name: name.to_owned(),
+            properties: strategy.then_some(properties),
+            ..Task::default()
+        };
+        assert_eq!(is_test(&task), expected);
     }
 
     proptest! {

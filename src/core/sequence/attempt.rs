@@ -17,7 +17,7 @@ use crate::{
     },
     core::{
         definitions::Missing,
-        jobs::result,
+        jobs::{result, targets::CONFLICT},
         note::Note,
         payload,
         remediation::{brakes, get_action},
@@ -211,6 +211,10 @@ impl Machine<'_> {
     /// All tasks ended, or one failed: what does the attempt come to?
     pub(super) fn end_attempt(&mut self) -> Flow {
         let now = ApiTime(self.now);
+        let conflict = match self.conflict_at_end() {
+            Ok(conflict) => conflict,
+            Err(rest) => return rest,
+        };
         let Some(attempt) = self.attempt() else {
             return Flow::Rest;
         };
@@ -228,6 +232,20 @@ impl Machine<'_> {
             "Skipped".clone_into(&mut unreached.state);
         }
         self.s.result = Some(result.clone());
+        // Another action would be changed back too.
+        if let Some(message) = conflict {
+            if let Some(attempt) = self.attempt() {
+                attempt.result = Some("fail".to_owned());
+            }
+            self.s.result = Some("fail".to_owned());
+            self.tell(Note::warning(CONFLICT, message.clone()));
+            self.finish(phases::FAILED, CONFLICT, &message);
+            return Flow::Rest;
+        }
+        if last.reason == CONFLICT {
+            self.conclude(true, &last);
+            return Flow::Rest;
+        }
         if last.name == task::GET_ACTION && result == "fail" {
             return self.no_action(&last);
         }
@@ -288,7 +306,8 @@ impl Machine<'_> {
     /// The action of this attempt, if one really ran.
     fn acted(&self) -> Option<String> {
         let attempt = self.s.attempts.last()?;
-        let ran = attempt.tasks.iter().any(|t| !t.jobs.is_empty());
+        let mut jobs = attempt.tasks.iter().flat_map(|t| &t.jobs);
+        let ran = jobs.any(|j| j.state != "Skipped");
         attempt.action.clone().filter(|_| ran)
     }
 

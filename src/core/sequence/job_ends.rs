@@ -3,26 +3,46 @@
 use super::{
     Effect, defaults,
     step::{Flow, Machine},
+    tries::after_tries,
 };
 use crate::{
     api::{
         Duration, Timestamp as ApiTime,
         common::Object,
         execution::{JobStatus, TaskStatus},
+        shipyard::Task,
     },
     core::{
         jobs::{
             observe::{self, Ended},
             result::{self, Outcome, Verdict},
+            targets::CONFLICT,
+            tries,
         },
         payload::{self, TooLarge},
     },
 };
 
+/// The longest message in a status.
+const MESSAGE_MAX: usize = 512;
+
 impl Machine<'_> {
     pub(super) fn end_job(&mut self, index: usize, at: usize, mut job: JobStatus, ended: Ended) {
+        if !self.look_after(index, at, &ended.outcome.message) {
+            return;
+        }
+        job.targets = self
+            .job_status(index, at)
+            .map(|j| j.targets.clone())
+            .unwrap_or_default();
         let silent = self.is_silent(&job);
         let mut outcome = ended.outcome;
+        if tries::may_mend(&outcome) {
+            if self.try_later(index, at, &outcome.reason, &outcome.message) {
+                return;
+            }
+            outcome.message = after_tries(&job, &outcome.message);
+        }
         if !silent && let Err(error) = self.has_room(index, at, &outcome.data) {
             outcome = Outcome {
                 exit_code: outcome.exit_code,
@@ -33,7 +53,7 @@ impl Machine<'_> {
         job.result = Some(outcome.verdict.as_str().to_owned());
         job.exit_code = outcome.exit_code;
         job.reason = outcome.reason;
-        job.message = clip(&outcome.message);
+        job.message = clip(&outcome.message, MESSAGE_MAX);
         job.errored = outcome.errored;
         job.started_at = ended.started_at.map(ApiTime).or(job.started_at);
         job.finished_at = Some(ApiTime(ended.finished_at));
@@ -113,14 +133,17 @@ impl Machine<'_> {
         let ended = |j: &&JobStatus| matches!(j.state.as_str(), "Done" | "Lost");
         let counted = task.jobs.iter().filter(ended);
         let counted: Vec<&JobStatus> = counted.filter(|j| !self.is_silent(j)).collect();
-        if counted.iter().any(|j| j.state == "Lost")
-            && let Some(task) = self.task_mut(index)
-        {
-            "Lost".clone_into(&mut task.state);
-        }
-        let badness = |j: &JobStatus| (j.errored, verdict_of(j));
+        // Another owner's change comes first: it explains what else went wrong.
+        let badness = |j: &JobStatus| match (j.errored, verdict_of(j)) {
+            (errored, verdict) if j.reason == CONFLICT => (true, errored, verdict),
+            (_, Verdict::Fail) if self.goes_on_after(j) => (false, false, Verdict::Warning),
+            (errored, verdict) => (false, errored, verdict),
+        };
+        let lost = counted
+            .iter()
+            .any(|j| j.state == "Lost" && badness(j).2 == Verdict::Fail);
         let Some(worst) = counted.iter().map(|j| badness(j)).max() else {
-            let message = "only silent actions answered".to_owned();
+            let message = nothing_counted(&task);
             return self.finish_task(
                 index,
                 Outcome {
@@ -133,17 +156,24 @@ impl Machine<'_> {
         let first = told.next();
         let mut message = first.map(|j| said(j)).unwrap_or_default();
         // Of what is well the first is enough.
-        for other in told.filter(|_| worst.1 == Verdict::Fail) {
+        for other in told.filter(|j| verdict_of(j) == Verdict::Fail) {
             message = format!("{message}; {}", said(other));
         }
+        let (_, errored, verdict) = worst;
+        if verdict == Verdict::Warning && first.is_some_and(|j| verdict_of(j) == Verdict::Fail) {
+            message = format!("failed, and the rest was done all the same (continueOnFailure): {message}");
+        }
         let outcome = Outcome {
-            verdict: worst.1,
-            errored: worst.0,
+            verdict,
+            errored,
             reason: first.map(|j| j.reason.clone()).unwrap_or_default(),
-            message: clip(&message),
-            data: ran(&task),
+            message: clip(&message, MESSAGE_MAX),
+            data: ran(&task, &self.task_spec(index)),
             ..Outcome::default()
         };
+        if lost && let Some(task) = self.task_mut(index) {
+            "Lost".clone_into(&mut task.state);
+        }
         self.finish_task(index, outcome)
     }
 
@@ -152,16 +182,20 @@ impl Machine<'_> {
         let Some(attempt) = self.s.attempts.last() else {
             return;
         };
-        let done = attempt
-            .tasks
-            .iter()
-            .flat_map(|t| &t.jobs)
-            .filter(|j| j.state == "Done");
+        let jobs = || attempt.tasks.iter().flat_map(|t| &t.jobs);
+        let done = jobs()
+            .filter(|j| j.state == "Done")
+            .filter_map(|j| Some((&j.name, j.finished_at.as_ref()?.0, after)));
+        // Of a try that failed nothing may be left when the next one starts.
+        let tried = jobs()
+            .flat_map(|j| &j.tried)
+            .map(|t| (&t.name, self.now, Duration::default()));
         let swept: Vec<_> = done
-            .filter_map(|j| {
-                let job = self.facts.jobs.get(&j.name)?;
-                observe::lingers(job, j.finished_at.as_ref()?.0, after, self.now).then(|| Effect::DeleteJob {
-                    name: j.name.clone(),
+            .chain(tried)
+            .filter_map(|(name, ended, after)| {
+                let job = self.facts.jobs.get(name)?;
+                observe::lingers(job, ended, after, self.now).then(|| Effect::DeleteJob {
+                    name: name.clone(),
                     uid: job.metadata.uid.clone(),
                 })
             })
@@ -179,7 +213,7 @@ fn verdict_of(job: &JobStatus) -> Verdict {
 }
 
 /// What a Job said, with its name. What the operator says of one has it already, unless there never was a Job.
-fn said(job: &JobStatus) -> String {
+pub(super) fn said(job: &JobStatus) -> String {
     match job.message.as_str() {
         "" => format!("Job {}", job.name),
         message if job.name.is_empty() || message.contains(&job.name) => message.to_owned(),
@@ -187,8 +221,23 @@ fn said(job: &JobStatus) -> String {
     }
 }
 
-/// When the task's Jobs ran, where v1 says so.
-fn ran(task: &TaskStatus) -> Object {
+/// Why a task passes although none of its Jobs counts.
+fn nothing_counted(task: &TaskStatus) -> String {
+    let skipped = task
+        .jobs
+        .iter()
+        .find(|j| j.state == "Skipped" && !j.message.is_empty());
+    match skipped {
+        Some(job) => format!(
+            "nothing had to be done: {:?} was skipped, {}",
+            job.title, job.message
+        ),
+        None => "only silent actions answered".to_owned(),
+    }
+}
+
+/// When the Jobs of a test ran.
+fn ran(task: &TaskStatus, spec: &Task) -> Object {
     let started = task
         .jobs
         .iter()
@@ -202,20 +251,15 @@ fn ran(task: &TaskStatus) -> Object {
         .map(|at| at.0)
         .max();
     match (started, ended) {
-        (Some(started), Some(ended)) => result::test_times(&task.name, started, ended),
+        (Some(started), Some(ended)) => result::test_times(spec, started, ended),
         _ => Object::new(),
     }
 }
 
 /// Messages in a status are for reading; the whole is in the Job's log.
-fn clip(message: &str) -> String {
-    const MAX: usize = 512;
-    if message.len() <= MAX {
+pub(super) fn clip(message: &str, max: usize) -> String {
+    if message.len() <= max {
         return message.to_owned();
     }
-    let end = (0..=MAX)
-        .rev()
-        .find(|i| message.is_char_boundary(*i))
-        .unwrap_or(0);
-    format!("{}…", &message[..end])
+    format!("{}…", &message[..message.floor_char_boundary(max)])
 }

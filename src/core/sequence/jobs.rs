@@ -18,6 +18,7 @@ use crate::{
             matching::{self, Matched},
             observe::{self, JobFacts, Observation},
             result::Outcome,
+            when,
         },
         names::JobKey,
         note::Note,
@@ -51,18 +52,53 @@ impl Machine<'_> {
         let Some(mut recorded) = self.job_status(index, at).cloned() else {
             return;
         };
+        match self.needless(index, spec, &recorded) {
+            Ok(None) => {}
+            Ok(Some(unmet)) => return self.skip_job(index, at, recorded, unmet),
+            Err(outcome) => return self.fail_job(index, at, &outcome.reason, &outcome.message),
+        }
+        if !self.look_before(index, at, &mut recorded) {
+            return;
+        }
         let (job, timeout) = match self.build(index, spec, &recorded) {
             Ok(built) => built,
             Err(outcome) => return self.fail_job(index, at, &outcome.reason, &outcome.message),
         };
         recorded.name = job.metadata.name.clone().unwrap_or_default();
         "Starting".clone_into(&mut recorded.state);
+        recorded.reason.clear();
+        recorded.message.clear();
+        recorded.wait_until = None;
         recorded.recorded_at = Some(ApiTime(self.now));
         recorded.deadline = Some(ApiTime(self.after(timeout)));
         let text = format!("{}: Job {} ({})", spec.name, recorded.name, recorded.title);
         self.tell(Note::normal("JobStarted", text));
         self.set_job(index, at, recorded);
         self.then.push(Effect::CreateJob(Box::new(job)));
+    }
+
+    /// Which of the Job's conditions does not hold. They are judged when its turn comes, on what it would see.
+    fn needless(&self, index: usize, spec: &Task, recorded: &JobStatus) -> Result<Option<String>, Outcome> {
+        let conditions = self.task_of(recorded).map_or(&[][..], |t| &t.when);
+        if conditions.is_empty() {
+            return Ok(None);
+        }
+        let event = self.event_for(index, spec, recorded, true);
+        when::unmet(conditions, &event).map_err(|e| {
+            let message = format!("JobConfig {}, {:?}: when: {e}", recorded.config, recorded.title);
+            Outcome::errored("InvalidJobConfig", message)
+        })
+    }
+
+    /// The Job is not wanted; what comes after it in its lane goes on.
+    fn skip_job(&mut self, index: usize, at: usize, mut job: JobStatus, why: String) {
+        let text = format!("{}: {} is skipped, {why}", self.s.task, job.title);
+        self.tell(Note::normal("JobSkipped", text));
+        "Skipped".clone_into(&mut job.state);
+        "ConditionNotMet".clone_into(&mut job.reason);
+        job.message = why;
+        job.wait_until = None;
+        self.set_job(index, at, job);
     }
 
     /// The Job, from the status alone: the same at every look.
@@ -142,7 +178,7 @@ impl Machine<'_> {
         let facts = self.facts;
         if let Some(message) = facts.refused.get(&recorded.name) {
             let message = format!("the API server refused Job {}: {message}", recorded.name);
-            return self.fail_job(index, at, "Refused", &message);
+            return self.fail_try(index, at, "Refused", &message);
         }
         let job = facts.jobs.get(&recorded.name);
         if recorded.uid.is_none() {
@@ -155,7 +191,11 @@ impl Machine<'_> {
             job,
             pods: &facts.pods,
             warnings: facts.warnings.get(&recorded.name).map_or(&[], Vec::as_slice),
-            idempotent: spec.idempotent == Some(true),
+            idempotent: self
+                .task_of(&recorded)
+                .and_then(|t| t.idempotent)
+                .or(spec.idempotent)
+                == Some(true),
             now: self.now,
         };
         let seen = observe::observe(&facts);
@@ -259,7 +299,10 @@ impl Machine<'_> {
         });
         let why = why.map_or_else(String::new, |w| format!("; it could not start: {w}"));
         let message = format!("Job {} did not end in time and was deleted{why}", job.name);
-        self.fail_job(index, at, "TimedOut", &message);
+        if !self.look_after(index, at, &message) {
+            return;
+        }
+        self.fail_try(index, at, "TimedOut", &message);
     }
 
     /// It is certain that nothing ran, or the task may run again: a new try, with a new Job.
@@ -285,6 +328,7 @@ impl Machine<'_> {
             title: job.title,
             try_: job.try_ + 1,
             state: "Pending".to_owned(),
+            tried: job.tried,
             ..JobStatus::default()
         };
         self.set_job(index, at, next);

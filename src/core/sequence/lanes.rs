@@ -1,17 +1,26 @@
 //! The lanes of a task: every action that answers is one, and all lanes run at once. In a lane the Jobs run one after
-//! the other, and what comes after a failed one is not run; with `parallel: true` they run at once.
+//! the other, and what comes after a failed one is not run; with `parallel: true` they run at once. A Job whose next try
+//! waits keeps its lane waiting, and no other.
 
 use serde_json::Value;
 
 use super::step::{Flow, Machine};
 use crate::{
     api::{Timestamp as ApiTime, execution::JobStatus, jobconfig::JobAction, shipyard::Task},
-    core::{jobs::matching, payload},
+    core::{
+        jobs::{matching, targets::CONFLICT},
+        payload,
+    },
 };
 
 /// Whether a Job was recorded and its end is not known.
 pub(super) fn is_live(job: &JobStatus) -> bool {
     matches!(job.state.as_str(), "Starting" | "Running")
+}
+
+/// Whether the Job's next try waits for its time.
+pub(super) fn is_waiting(job: &JobStatus) -> bool {
+    job.state == "Waiting"
 }
 
 fn is_pending(job: &JobStatus) -> bool {
@@ -26,11 +35,23 @@ impl Machine<'_> {
     /// Starts what may start now. The task ends when every lane has come to its end.
     pub(super) fn go_on(&mut self, index: usize) -> Flow {
         let spec = self.task_spec(index);
-        for at in self.startable(index) {
-            self.start_job(index, at, &spec);
+        loop {
+            let turn = self.startable(index);
+            for at in &turn {
+                self.start_job(index, *at, &spec);
+            }
+            // One that was skipped makes room for the next.
+            let waiting = self.jobs_of(index).iter().any(is_waiting);
+            let tried = turn.is_empty() && waiting && self.start_tries(index, &spec);
+            if (turn.is_empty() && !tried) || !self.reads.is_empty() {
+                break;
+            }
         }
-        if self.jobs_of(index).iter().any(is_live) {
+        let jobs = self.jobs_of(index);
+        if jobs.iter().any(is_live) {
             self.show_jobs(index);
+            Flow::Rest
+        } else if jobs.iter().any(is_waiting) {
             Flow::Rest
         } else {
             self.finish_jobs(index)
@@ -42,19 +63,19 @@ impl Machine<'_> {
         let jobs = self.jobs_of(index);
         let waits = |at: usize| {
             let mut earlier = jobs[..at].iter().filter(|e| same_lane(e, &jobs[at]));
-            !self.at_once(&jobs[at]) && earlier.any(|e| is_live(e) || is_pending(e))
+            !self.at_once(&jobs[at]) && earlier.any(|e| is_live(e) || is_pending(e) || is_waiting(e))
         };
         (0..jobs.len())
             .filter(|at| is_pending(&jobs[*at]) && !waits(*at))
             .collect()
     }
 
-    /// A Job failed: what comes after it in its lane is not run.
+    /// A Job failed: what comes after it in its lane is not run, unless it says otherwise.
     pub(super) fn close_lane(&mut self, index: usize, failed: usize) {
         let Some(job) = self.job_status(index, failed).cloned() else {
             return;
         };
-        if self.at_once(&job) {
+        if self.at_once(&job) || (self.goes_on_after(&job) && job.reason != CONFLICT) {
             return;
         }
         let jobs = self.task_mut(index).into_iter().flat_map(|t| &mut t.jobs);
@@ -98,6 +119,9 @@ impl Machine<'_> {
         let blocked = live.iter().find(|j| !j.message.is_empty());
         let running = live.iter().filter(|j| j.state == "Running").count();
         let deadline = live.iter().filter_map(|j| j.deadline.as_ref()).map(|d| d.0).min();
+        let jobs = self.jobs_of(index);
+        let tries = jobs.iter().filter_map(|j| j.wait_until.as_ref());
+        let next_try = tries.map(|until| until.0).filter(|at| *at > self.now).min();
         let said = match (blocked, live.as_slice()) {
             (Some(job), _) => format!("Job {} can't start: {}", job.name, job.message),
             (None, [job]) if running == 1 => format!("Job {} runs", job.name),
@@ -117,6 +141,10 @@ impl Machine<'_> {
             task.reason = blocked.map(|j| j.reason.clone()).unwrap_or_default();
             task.message = blocked.map(|j| j.message.clone()).unwrap_or_default();
             task.deadline = deadline.map(ApiTime).or(task.deadline.take());
+            task.wait_until = None;
+        }
+        if let Some(at) = next_try {
+            self.look_again(at);
         }
         // A Job that has yet to be created is not overdue.
         if let Some(deadline) = deadline.filter(|at| *at > self.now) {
@@ -133,7 +161,13 @@ impl Machine<'_> {
         self.action_of(job).is_some_and(|a| a.parallel == Some(true))
     }
 
-    fn action_of(&self, job: &JobStatus) -> Option<&JobAction> {
+    /// `continueOnFailure`: when the Job fails, that is only worth a warning.
+    pub(super) fn goes_on_after(&self, job: &JobStatus) -> bool {
+        self.task_of(job)
+            .is_some_and(|t| t.continue_on_failure == Some(true))
+    }
+
+    pub(super) fn action_of(&self, job: &JobStatus) -> Option<&JobAction> {
         let configs = &self.s.plan.as_ref()?.job_configs;
         matching::recorded(configs, &job.config, job.action).map(|m| m.action)
     }

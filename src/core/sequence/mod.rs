@@ -20,9 +20,11 @@ mod payload;
 pub mod retry;
 mod skip;
 mod step;
+mod targets;
 mod task;
 #[cfg(test)]
 mod tests;
+mod tries;
 
 use std::collections::BTreeMap;
 
@@ -33,10 +35,16 @@ pub use finish::phases;
 pub use follow::context_of;
 pub use step::step;
 
-use super::{definitions::Missing, jobs::observe::EventLine, note::Note, queue::Grant};
+use super::{
+    definitions::Missing,
+    jobs::{observe::EventLine, targets::Look},
+    note::Note,
+    queue::Grant,
+};
 use crate::api::{
     Approval, Evaluation, Remediation, SequenceExecution, SequenceExecutionStatus, TaskResult,
     execution::{Follower, Pinned, PinnedGate, PinnedJobConfig},
+    jobconfig::Target,
     shipyard::{Concurrency, Sequence},
 };
 
@@ -72,8 +80,6 @@ pub mod defaults {
     pub const STARTING: Duration = Duration::from_secs(300);
     /// After its container ended a Job has finished within this time, or something else keeps it alive.
     pub const LINGER: Duration = Duration::from_secs(60);
-    /// How often one Job is tried anew when its pod was taken away before the container started.
-    pub const JOB_TRIES: i32 = 3;
     /// How many runs may come before one in its chain of `triggeredOn`: 20 stages with a few sequences each.
     pub const DEPTH: i32 = 50;
     /// How many attempts stand in the status in full.
@@ -123,6 +129,8 @@ pub struct Facts {
     pub newer: Option<String>,
     /// Whether every run in `status.triggered` was created.
     pub followed: bool,
+    /// What Jobs change, looked at because an earlier decision of this look asked for it.
+    pub targets: BTreeMap<Target, Look>,
 }
 
 /// What a run starts from.
@@ -209,6 +217,8 @@ pub struct Decision {
     pub again: Option<Timestamp>,
     /// Whether the run wants its place: it keeps it, or waits for it.
     pub wants_place: bool,
+    /// What has to be looked at first: this decision is not carried out, and another one is made that knows.
+    pub reads: Vec<Target>,
 }
 
 /// What has to be found out before `step` can decide.

@@ -11,6 +11,7 @@ use crate::{
     api::{
         Duration, SequenceExecution, SequenceExecutionStatus, Timestamp as ApiTime,
         execution::{AttemptStatus, Desired, PinnedRemediation, TaskStatus},
+        jobconfig::Target,
         shipyard::{Sequence, Task},
     },
     core::{note::Note, queue::Grant},
@@ -37,6 +38,7 @@ pub fn step(execution: &SequenceExecution, facts: &Facts, now: Timestamp) -> Dec
         notes: vec![],
         again: None,
         wants_place: false,
+        reads: vec![],
     };
     if !machine.s.done {
         machine.run();
@@ -56,6 +58,8 @@ pub(super) struct Machine<'a> {
     pub(super) notes: Vec<Note>,
     pub(super) again: Option<Timestamp>,
     pub(super) wants_place: bool,
+    /// What has to be looked at before anything is decided.
+    pub(super) reads: Vec<Target>,
 }
 
 impl Machine<'_> {
@@ -78,7 +82,11 @@ impl Machine<'_> {
         self.sweep_lingering(defaults::LINGER);
         // Each pass ends at least one task or rests, so this is bounded by the tasks of one attempt.
         for _ in 0..200 {
-            if self.s.done || self.s.outcome.is_some() || self.advance() == Flow::Rest {
+            if self.s.done
+                || self.s.outcome.is_some()
+                || self.advance() == Flow::Rest
+                || !self.reads.is_empty()
+            {
                 break;
             }
         }
@@ -297,6 +305,7 @@ impl Machine<'_> {
             notes: self.notes,
             again: self.again,
             wants_place: self.wants_place,
+            reads: self.reads,
         }
     }
 }

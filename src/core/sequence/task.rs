@@ -69,7 +69,10 @@ pub(super) fn next_changes(status: &SequenceExecutionStatus) -> bool {
 pub(super) fn is_active(task: &TaskStatus) -> bool {
     matches!(task.state.as_str(), "Starting" | "Running")
         || (task.state == "Waiting"
-            && (task.evaluation.is_some() || task.approval.is_some() || task.deadline.is_some()))
+            && (task.evaluation.is_some()
+                || task.approval.is_some()
+                || task.deadline.is_some()
+                || !task.jobs.is_empty()))
 }
 
 /// Whether the task is in the hands of an outside executor.

@@ -12,6 +12,7 @@ mod delivering;
 mod healing;
 mod parallel;
 mod searched;
+mod tries;
 
 use super::*;
 use crate::{

@@ -7,14 +7,15 @@ use crate::{
     api::{
         SequenceExecution,
         execution::PinnedJobConfig,
-        jobconfig::{EventFilter, JobAction, JobTask},
+        jobconfig::{EventFilter, JobAction, JobTask, Target},
     },
     core::{
         definitions::{
             lookup::{fits, triggered},
             pinned,
         },
-        jobs, labels,
+        jobs::{self, targets::Look},
+        labels,
         queue::{Candidate, PlaceKey},
         sequence::{
             self, APPROVAL, Account, AttemptDefinitions, EVALUATION, Facts, GET_ACTION, History, Needs,
@@ -57,6 +58,7 @@ impl World<'_> {
             facts.history = Some(self.history(index));
         }
         facts.accounts = accounts(run, facts.attempt.as_ref());
+        facts.targets = targets(run, facts.attempt.as_ref());
         for played in &self.runs[index].jobs {
             let (job, pod) = played.at(self.now);
             facts.jobs.insert(played.name.clone(), job);
@@ -156,16 +158,27 @@ fn pinned_sequence(run: &SequenceExecution) -> Option<crate::api::shipyard::Sequ
     run.status.as_ref()?.plan.as_ref()?.sequence.clone()
 }
 
-/// Every account has agreed: whether it really has is a matter of the cluster.
-fn accounts(run: &SequenceExecution, attempt: Option<&AttemptDefinitions>) -> BTreeMap<String, Account> {
+/// Every task that the pinned JobConfigs have; when an attempt starts, those of that attempt.
+fn tasks<'a>(
+    run: &'a SequenceExecution,
+    attempt: Option<&'a AttemptDefinitions>,
+) -> impl Iterator<Item = &'a JobTask> {
     let plan = run.status.as_ref().and_then(|s| s.plan.as_ref());
     let pinned = plan.map(|p| p.job_configs.as_slice());
-    let configs = attempt
-        .map(|a| a.job_configs.as_slice())
-        .or(pinned)
-        .unwrap_or_default();
-    let tasks = configs.iter().flat_map(|c| &c.actions).flat_map(|a| &a.tasks);
-    tasks
+    let configs = attempt.map(|a| a.job_configs.as_slice()).or(pinned);
+    let actions = configs.unwrap_or_default().iter().flat_map(|c| &c.actions);
+    actions.flat_map(|a| &a.tasks)
+}
+
+/// There is nothing that Jobs could change.
+fn targets(run: &SequenceExecution, attempt: Option<&AttemptDefinitions>) -> BTreeMap<Target, Look> {
+    let named = tasks(run, attempt).flat_map(|t| &t.targets);
+    named.map(|target| (target.clone(), Look::NotLooked)).collect()
+}
+
+/// Every account has agreed: whether it really has is a matter of the cluster.
+fn accounts(run: &SequenceExecution, attempt: Option<&AttemptDefinitions>) -> BTreeMap<String, Account> {
+    tasks(run, attempt)
         .filter_map(|t| t.service_account.clone())
         .map(|name| (name, Account::Allowed))
         .collect()

@@ -138,7 +138,7 @@ impl World<'_> {
         let assumed = recorded.config == ASSUMED;
         let asked = self.ask(index, at, &task.name, assumed);
         // The answer is the task's: its last Job that counts gives it, those before it pass.
-        let speaks = self.speaker(index, &task) == Some(position);
+        let speaks = self.speaks(index, &task, position);
         let outcome = if speaks {
             self.outcome(index, at, &task.name, &asked)?
         } else {
@@ -293,19 +293,22 @@ impl World<'_> {
         asked
     }
 
-    /// The last of the task's Jobs whose result counts.
-    fn speaker(&self, index: usize, task: &TaskStatus) -> Option<usize> {
+    /// Whether this Job's result counts, and no Job after it is sure to run whose result counts too.
+    fn speaks(&self, index: usize, task: &TaskStatus, position: usize) -> bool {
         let plan = self.runs[index]
             .object
             .status
             .as_ref()
             .and_then(|s| s.plan.as_ref());
         let configs = plan.map(|p| p.job_configs.as_slice()).unwrap_or_default();
-        let counts = |job: &JobStatus| {
-            let found = matching::recorded(configs, &job.config, job.action);
-            found.is_none_or(|m| m.action.silent != Some(true))
+        let action = |job: &JobStatus| matching::recorded(configs, &job.config, job.action).map(|m| m.action);
+        let counts = |job: &JobStatus| action(job).is_none_or(|a| a.silent != Some(true));
+        let conditional = |job: &JobStatus| {
+            let at = usize::try_from(job.task).unwrap_or_default();
+            action(job).is_some_and(|a| a.tasks.get(at).is_some_and(|t| !t.when.is_empty()))
         };
-        task.jobs.iter().rposition(counts)
+        let (this, later) = (&task.jobs[position], &task.jobs[position + 1..]);
+        counts(this) && later.iter().all(|job| !counts(job) || conditional(job))
     }
 
     /// What the task's Job reports.

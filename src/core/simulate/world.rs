@@ -201,6 +201,7 @@ impl World<'_> {
             notes,
             again,
             wants_place,
+            reads: _,
         } = decision;
         let done = status.done;
         let before = self.runs[index].object.status.take().unwrap_or_default();

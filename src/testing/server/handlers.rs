@@ -46,6 +46,9 @@ pub(super) async fn answer(
     }
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
+    if let Some(kinds) = server.state().store.discovery(parts.uri.path()) {
+        return Ok(respond(Ok(Outcome::Object(200, kinds)), false));
+    }
     let Some(target) = Target::parse(&parts.method, &parts.uri) else {
         let missing = refusal::refusal(
             404,

@@ -156,7 +156,16 @@ pub(super) fn merge_update(
             None => meta.remove(key),
         };
     }
+    // Who wrote what: as the writer says, who plays somebody; a client that says nothing changes nothing.
+    let said = new["metadata"]["managedFields"].take();
     tidy_meta(&mut new["metadata"]);
+    let managed = match (part, said) {
+        (Part::Main, Value::Array(said)) if !said.is_empty() => Value::Array(said),
+        _ => old["metadata"]["managedFields"].clone(),
+    };
+    if !managed.is_null() {
+        new["metadata"]["managedFields"] = managed;
+    }
     fill_in(kind, &mut new);
     if part == Part::Main && kind.has_generation() && wish(&new) != wish(old) {
         bump_generation(&mut new["metadata"]);

@@ -100,6 +100,32 @@ impl Store {
         }
     }
 
+    /// The answer to a question for the kinds of one group and version: `/api/v1`, `/apis/apps/v1`.
+    pub(super) fn discovery(&self, path: &str) -> Option<Value> {
+        let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
+        let (group, version) = match parts.as_slice() {
+            ["api", version] => ("", *version),
+            ["apis", group, version] => (*group, *version),
+            _ => return None,
+        };
+        let kinds = self.tables.values().map(|table| &table.kind);
+        let kinds = kinds.filter(|kind| (kind.group.as_str(), kind.version.as_str()) == (group, version));
+        let resources: Vec<Value> = kinds
+            .map(|kind| {
+                json!({"name": kind.plural, "singularName": "", "namespaced": kind.namespaced, "kind": kind.kind,
+                       "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"]})
+            })
+            .collect();
+        let api_version = if group.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{group}/{version}")
+        };
+        (!resources.is_empty()).then(|| {
+            json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": resources})
+        })
+    }
+
     pub(super) fn table(&self, resource: &str) -> Result<&Table, Refusal> {
         let missing = || {
             refusal::refusal(

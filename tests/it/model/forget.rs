@@ -121,6 +121,7 @@ fn still_decides(mut status: SequenceExecutionStatus) -> SequenceExecutionStatus
                 (job.recorded_at, job.started_at, job.uid) = (None, None, None);
                 job.finished_at = Some(ApiTime(at(0)));
                 job.message.clear();
+                job.tried.clear();
             }
         }
     }

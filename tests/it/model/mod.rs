@@ -148,6 +148,21 @@ fn two_actions_that_answer_one_task() {
 }
 
 #[test]
+fn a_job_that_is_tried_again() {
+    let troubles = ["calm", "a crash", "an eviction", "an abort", "a pause"];
+    check("tries", shipyards::tries, &alone(&troubles));
+}
+
+#[test]
+fn a_job_that_is_tried_again_while_another_run_waits() {
+    check(
+        "tries, two runs",
+        shipyards::tries_and_another_run,
+        &alone(&["calm"]),
+    );
+}
+
+#[test]
 fn two_runs_for_one_place() {
     check("one place", shipyards::one_place, &alone(&["calm", "an abort"]));
 }
@@ -162,6 +177,8 @@ fn everything() {
         check("retry loop", shipyards::retry_loop, &[trouble]);
         check("one place", shipyards::one_place, &[trouble]);
         check("two stages", shipyards::two_stages, &[trouble]);
+        check("tries", shipyards::tries, &[trouble]);
+        check("tries, two runs", shipyards::tries_and_another_run, &[trouble]);
     }
     // Two Jobs and two troubles at once are more than 20 GB of states.
     for trouble in ALONE.into_iter().filter(is_wanted) {

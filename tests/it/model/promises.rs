@@ -2,13 +2,13 @@
 
 use coxswain::{
     api::{SequenceExecution, SequenceExecutionStatus, execution::AttemptStatus},
-    core::labels,
+    core::{jobs::tries::TRIES_MAX, labels},
 };
 use k8s_openapi::api::batch::v1::Job;
 
 use super::{
     operator::{Broken, Operator},
-    shipyards::ATTEMPTS,
+    shipyards::{ATTEMPTS, RETRIES},
     state::{Flight, JobIs, Run, State},
 };
 
@@ -18,6 +18,12 @@ pub fn may_create_job(s: &State, r: usize, job: &Job) -> Result<(), Broken> {
     let key = &annotations[labels::KEY];
     if s.jobs.iter().any(|j| *j.key == **key) {
         return Err(format!("P1: a second Job for {key}"));
+    }
+    let all_but_try = |key: &str| key.rsplit_once('/').map(|(rest, _)| rest.to_owned());
+    let before = s.jobs.iter().filter(|j| all_but_try(&j.key) == all_but_try(key));
+    let limit = RETRIES + usize::try_from(TRIES_MAX).unwrap();
+    if before.count() >= limit {
+        return Err(format!("P7: more than {limit} tries of {key}"));
     }
     let name = job.metadata.name.as_deref().unwrap();
     let recorded = |status: &SequenceExecutionStatus| {

@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 pub const START: i64 = 1_800_000_000;
 /// What every sequence here says.
 pub const ATTEMPTS: i32 = 2;
+/// What the Job says that is tried again.
+pub const RETRIES: usize = 1;
 
 /// What is defined, and the runs that there are at the start.
 pub struct Shipyard {
@@ -69,8 +71,31 @@ fn job_config() -> PinnedJobConfig {
     };
     serde_json::from_value(json!({"name": "jobs", "specificity": 3,
         "actions": [action("deploy", "je-deployment"), action("act", "action"),
-                    action("load", "je-test"), action("soak", "je-test")]}))
+                    action("load", "je-test"), action("soak", "je-test"),
+                    {"name": "send", "events": [{"name": "sh.keptn.event.notify.triggered"}],
+                     "tasks": [{"name": "send", "image": "busybox", "timeout": "10s",
+                                "retries": RETRIES, "retryBackoff": "20s"}]}]}))
     .unwrap()
+}
+
+/// One Job that is tried again when it fails.
+pub fn tries() -> Shipyard {
+    let sequence = json!({"name": "delivery", "maxAttempts": ATTEMPTS, "tasks": [{"name": "notify"}]});
+    Shipyard {
+        definitions: [("qa.delivery".to_owned(), defined(sequence, vec![]))].into(),
+        runs: vec![run("one", "qa", "delivery")],
+    }
+}
+
+/// One Job that is tried again, and another run for its place.
+pub fn tries_and_another_run() -> Shipyard {
+    let mut shipyard = tries();
+    let sequence = json!({"name": "other", "maxAttempts": ATTEMPTS, "tasks": [{"name": "je-deployment", "timeout": "10m"}]});
+    shipyard
+        .definitions
+        .insert("qa.other".to_owned(), defined(sequence, vec![]));
+    shipyard.runs.push(run("two", "qa", "other"));
+    shipyard
 }
 
 /// One Job and a gate, which repeats itself once. The Job's limit is below the time in which a recorded Job may still be

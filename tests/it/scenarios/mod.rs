@@ -14,6 +14,8 @@ mod images;
 mod inputs;
 mod parallel;
 mod recorded;
+mod targets;
+mod tries;
 mod trouble;
 
 use std::{sync::Arc, time::Duration};

@@ -6,7 +6,7 @@ use super::*;
 use crate::api::execution::{JobStatus, Skip, TaskStatus};
 
 /// An action with these Jobs, by their names.
-fn action(jobs: &[&str]) -> serde_json::Value {
+pub(super) fn action(jobs: &[&str]) -> serde_json::Value {
     let tasks: Vec<_> = jobs
         .iter()
         .map(|job| json!({"name": job, "image": "busybox"}))
@@ -14,13 +14,17 @@ fn action(jobs: &[&str]) -> serde_json::Value {
     json!({"name": jobs[0], "events": [{"name": "sh.keptn.event.je-test.triggered"}], "tasks": tasks})
 }
 
-fn with(mut object: serde_json::Value, field: &str, value: serde_json::Value) -> serde_json::Value {
+pub(super) fn with(
+    mut object: serde_json::Value,
+    field: &str,
+    value: serde_json::Value,
+) -> serde_json::Value {
     object[field] = value;
     object
 }
 
 /// A run of one task, which these actions answer. Its first decision is made; no container ends by itself.
-fn lanes(actions: &[serde_json::Value]) -> World {
+pub(super) fn lanes(actions: &[serde_json::Value]) -> World {
     let mut world = not_begun(actions);
     world.turn();
     world
@@ -40,27 +44,27 @@ fn not_begun(actions: &[serde_json::Value]) -> World {
 }
 
 impl World {
-    fn task(&self) -> &TaskStatus {
+    pub(super) fn task(&self) -> &TaskStatus {
         &self.status().attempts[0].tasks[0]
     }
 
-    fn job(&self, title: &str) -> &JobStatus {
+    pub(super) fn job(&self, title: &str) -> &JobStatus {
         self.task().jobs.iter().find(|j| j.title == title).unwrap()
     }
 
-    fn states(&self) -> Vec<(&str, &str)> {
+    pub(super) fn states(&self) -> Vec<(&str, &str)> {
         let jobs = self.task().jobs.iter();
         jobs.map(|j| (j.title.as_str(), j.state.as_str())).collect()
     }
 
     /// The Job's container ends, and the operator looks.
-    fn ends(&mut self, title: &str, code: i32, message: &str) -> Decision {
+    pub(super) fn ends(&mut self, title: &str, code: i32, message: &str) -> Decision {
         let name = self.job(title).name.clone();
         self.container_ends(&name, code, message);
         self.turn()
     }
 
-    fn later(&mut self, secs: i64) -> Decision {
+    pub(super) fn later(&mut self, secs: i64) -> Decision {
         self.now = self
             .now
             .checked_add(jiff::SignedDuration::from_secs(secs))
@@ -68,7 +72,7 @@ impl World {
         self.turn()
     }
 
-    fn result(&self) -> (&str, &str, &str) {
+    pub(super) fn result(&self) -> (&str, &str, &str) {
         let task = self.task();
         (
             task.state.as_str(),
@@ -77,7 +81,7 @@ impl World {
         )
     }
 
-    fn payload(&self) -> serde_json::Value {
+    pub(super) fn payload(&self) -> serde_json::Value {
         serde_json::to_value(&self.status().payload).unwrap()
     }
 }
