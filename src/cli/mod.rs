@@ -2,6 +2,7 @@
 
 mod crds;
 pub mod evaluate;
+mod fetch;
 mod files;
 mod import;
 mod rbac;
@@ -60,6 +61,8 @@ enum Command {
     Watch(watch::Args),
     /// Answer get-action or evaluation inside a Job, in place of the operator
     Task(task::Args),
+    /// Fetch the files of a Job: what its init container does
+    Fetch(fetch::Args),
     /// Say whether a service is good enough: a quality gate, without a cluster or from one
     Evaluate(evaluate::Args),
     /// Play what an event would start, without a cluster
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
         }
         Command::Import(args) => import::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Task(args) => on_tokio(task::run(args)),
+        Command::Fetch(args) => on_tokio(async move { fetch::run(&args).await }).map(|()| ExitCode::SUCCESS),
         Command::Evaluate(args) => on_tokio(async { Ok(evaluate::run(args).await) }),
         Command::Simulate(args) => simulate::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Test(args) => {

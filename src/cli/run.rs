@@ -27,6 +27,9 @@ pub struct Args {
     /// MetricsProvider in it may be the default for all.
     #[arg(long, env = "POD_NAMESPACE", default_value = "coxswain-system")]
     namespace: String,
+    /// The operator's own image: Jobs whose files come from a source of Flux fetch them with it.
+    #[arg(long, env = "COXSWAIN_IMAGE", value_name = "IMAGE")]
+    image: Option<String>,
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -49,6 +52,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let context = Context::new(client, Clock::System);
     let options = Options {
         own_namespace: args.namespace,
+        image: args.image,
         ready,
     };
     let metrics = Arc::new(Prometheus::new(context.client.clone()));

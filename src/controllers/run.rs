@@ -26,6 +26,8 @@ pub struct Options {
     /// The namespace that the operator runs in: where the ConfigMap `coxswain-hold` and the default MetricsProvider are
     /// looked for.
     pub own_namespace: String,
+    /// The operator's own image, with which Jobs fetch files; None when it is not known.
+    pub image: Option<String>,
     /// Set to true when every cache was filled.
     pub ready: watch::Sender<bool>,
 }
@@ -63,6 +65,7 @@ pub async fn run(
         pods,
         problems: open.clone(),
         holds,
+        image: options.image.clone().unwrap_or_default(),
     };
 
     // What feeds the caches goes on until the deciding is over.

@@ -335,6 +335,7 @@ fn operate(server: &Server, grace: &str) -> (World, coxswain::testing::Operator)
         let context = Context::new(seat.client, seat.clock);
         let options = Options {
             own_namespace: "coxswain-system".to_owned(),
+            image: Some("coxswain:test".to_owned()),
             ready: tokio::sync::watch::channel(false).0,
         };
         let ended = controllers::run(context, metrics, &options, seat.shutdown).await;

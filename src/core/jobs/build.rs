@@ -19,7 +19,11 @@ use kube::Resource;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{env, files, security, validate};
+use super::{
+    env, fetch,
+    files::{self, Files, Problem},
+    security, validate,
+};
 use crate::{
     api::{
         Duration, SequenceExecution,
@@ -27,7 +31,7 @@ use crate::{
         jobconfig::{ImagePullPolicy, JobAction, JobTask, ResourceAmounts, Resources},
         shipyard::Task,
     },
-    core::{Invalid, labels, names},
+    core::{Invalid, labels, names, place::Place},
 };
 
 /// The name of the container that does the work.
@@ -97,6 +101,16 @@ pub enum JobError {
         /// What is missing, and the nearest known path.
         problem: String,
     },
+    /// A source of Flux that files come from can't be used.
+    #[error("JobConfig {config}, {job:?}: {problem}")]
+    Source {
+        /// The JobConfig.
+        config: String,
+        /// The action's task.
+        job: String,
+        /// The source, and what it says.
+        problem: String,
+    },
     /// The action's task is not as it should be.
     #[error("JobConfig {config}, {job:?}: {problem}")]
     Invalid {
@@ -125,6 +139,7 @@ impl JobError {
         match self {
             Self::MissingValue { .. } => "MissingValue",
             Self::Files { .. } => "MissingFile",
+            Self::Source { .. } => "SourceNotReady",
             Self::Invalid { .. } => "InvalidJobConfig",
             Self::NoSuchJob { .. } => "NoSuchJob",
         }
@@ -137,6 +152,14 @@ impl JobError {
             variable: variable.to_owned(),
             path: path.to_owned(),
             found: found.to_owned(),
+        }
+    }
+
+    fn source(input: &JobInput, problem: String) -> Self {
+        Self::Source {
+            config: input.config.name.clone(),
+            job: title(input),
+            problem,
         }
     }
 
@@ -216,7 +239,7 @@ pub fn build(input: &JobInput) -> Result<Job, JobError> {
             name: Some(name(input)),
             namespace: input.execution.metadata.namespace.clone(),
             labels: Some(labels(input)),
-            annotations: Some(BTreeMap::from([(labels::KEY.to_owned(), key(input))])),
+            annotations: Some(annotations(input, task)?),
             owner_references: Some(vec![owner(input.execution)]),
             ..ObjectMeta::default()
         },
@@ -272,6 +295,44 @@ fn labels(input: &JobInput) -> BTreeMap<String, String> {
     .collect()
 }
 
+/// The key, and which revisions the files come from.
+fn annotations(input: &JobInput, task: &JobTask) -> Result<BTreeMap<String, String>, JobError> {
+    let mut annotations = BTreeMap::from([(labels::KEY.to_owned(), key(input))]);
+    if let Some(plan) = files_of(input, task)?.fetch {
+        let revisions = plan
+            .artifacts
+            .iter()
+            .map(|a| format!("{} {}", a.source, a.digest));
+        annotations.insert(
+            labels::REVISIONS.to_owned(),
+            revisions.collect::<Vec<_>>().join(", "),
+        );
+    }
+    Ok(annotations)
+}
+
+/// What the task's files come to.
+fn files_of(input: &JobInput, task: &JobTask) -> Result<Files, JobError> {
+    let spec = &input.execution.spec;
+    let place = Place::new(&spec.project, &spec.stage, &spec.service)
+        .map_err(|problem| JobError::invalid(input, &problem))?;
+    let files = task.files.as_deref().unwrap_or_default();
+    files::of_task(files, input.config, &place).map_err(|problem| match problem {
+        Problem::Missing(problem) => JobError::Files {
+            config: input.config.name.clone(),
+            job: task.name.clone(),
+            problem,
+        },
+        Problem::Source(problem) => JobError::source(input, problem),
+    })
+}
+
+/// Why this task can't have its files, if it can't: what can be said before any Job of its action starts.
+pub fn files_problem(input: &JobInput) -> Option<JobError> {
+    let task = action(input)?.tasks.get(input.job_index)?;
+    files_of(input, task).err()
+}
+
 fn pod(input: &JobInput, task: &JobTask) -> Result<PodTemplateSpec, JobError> {
     let tmp = EmptyDirVolumeSource {
         size_limit: Some(Quantity(TMP_SIZE.to_owned())),
@@ -283,22 +344,9 @@ fn pod(input: &JobInput, task: &JobTask) -> Result<PodTemplateSpec, JobError> {
         ..Volume::default()
     }];
     let mut mounts = vec![mount("tmp", "/tmp", false)];
-    let files = task.files.as_deref().unwrap_or_default();
-    let files = files::volume(files, &input.config.sources, &input.config.keys).map_err(|problem| {
-        JobError::Files {
-            config: input.config.name.clone(),
-            job: task.name.clone(),
-            problem,
-        }
-    })?;
-    if let Some(files) = files {
-        volumes.push(Volume {
-            name: "files".to_owned(),
-            projected: Some(files),
-            ..Volume::default()
-        });
-        mounts.push(mount("files", FILES_DIR, true));
-    }
+    let files = files_of(input, task)?;
+    let init = fetch::mount(files, &input.config.files.image, &mut volumes, &mut mounts);
+    let init = init.map_err(|problem| JobError::source(input, problem))?;
     let mut annotations = task.annotations.clone().unwrap_or_default();
     annotations.insert(labels::KEY.to_owned(), key(input));
     Ok(PodTemplateSpec {
@@ -309,6 +357,7 @@ fn pod(input: &JobInput, task: &JobTask) -> Result<PodTemplateSpec, JobError> {
         }),
         spec: Some(PodSpec {
             containers: vec![container(input, task, mounts)?],
+            init_containers: init.map(|init| vec![init]),
             volumes: Some(volumes),
             restart_policy: Some("Never".to_owned()),
             service_account_name: task.service_account.clone(),
@@ -319,7 +368,7 @@ fn pod(input: &JobInput, task: &JobTask) -> Result<PodTemplateSpec, JobError> {
     })
 }
 
-fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
+pub(super) fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
     VolumeMount {
         name: volume.to_owned(),
         mount_path: path.to_owned(),

@@ -11,7 +11,7 @@ use crate::{
         jobconfig::{ConfigMapSource, Source},
     },
     core::{
-        jobs::files::{check_file, normalised},
+        jobs::files::{may_provide, normalised},
         names::files_name,
     },
 };
@@ -57,7 +57,7 @@ pub(super) fn find(file: &str, spec: &mut JobConfigSpec, base: &str, tree: &Tree
             ));
             continue;
         };
-        if !spec.sources.is_empty() && check_file(asked, &spec.sources).is_ok() {
+        if may_provide(&spec.sources, asked) {
             continue;
         }
         let found = if tree.named {

@@ -95,6 +95,7 @@ async fn a_cooldown_is_found_among_hundreds_of_runs_and_the_old_ones_go() {
     let operator = tokio::spawn(async move {
         let options = Options {
             own_namespace: "coxswain-system".to_owned(),
+            image: Some("coxswain:test".to_owned()),
             ready: watch::channel(false).0,
         };
         controllers::run(context, Arc::new(Prometheus::default()), &options, told).await

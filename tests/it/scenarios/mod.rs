@@ -49,6 +49,7 @@ pub async fn coxswain(seat: Seat, metrics: Metrics) {
     let context = Context::new(seat.client, seat.clock);
     let options = Options {
         own_namespace: "coxswain-system".to_owned(),
+        image: Some("coxswain:test".to_owned()),
         ready: watch::channel(false).0,
     };
     let ended = controllers::run(context, Arc::new(metrics), &options, seat.shutdown).await;
