@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod add_resource;
 mod crds;
 pub mod evaluate;
 mod fetch;
@@ -57,6 +58,8 @@ enum Command {
     Run(run::Args),
     /// Turn Keptn v1's files into objects, for kubectl apply
     Import(import::Args),
+    /// Add files for Jobs, or one of Keptn v1's files, to the cluster: keptn add-resource
+    AddResource(add_resource::Args),
     /// Show a run live, as a tree of attempts and tasks
     Watch(watch::Args),
     /// Answer get-action or evaluation inside a Job, in place of the operator
@@ -105,6 +108,9 @@ pub fn main() -> ExitCode {
             } else {
                 ExitCode::from(NOT_WELL)
             })
+        }
+        Command::AddResource(args) => {
+            on_tokio(async move { add_resource::run(&args).await }).map(|()| ExitCode::SUCCESS)
         }
         Command::Import(args) => import::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Task(args) => on_tokio(task::run(args)),

@@ -167,7 +167,12 @@ fn operator() -> Vec<Rule<'static>> {
         ),
         rule(
             artifact::GROUP,
-            &["gitrepositories", "ocirepositories", "buckets", "externalartifacts"],
+            &[
+                "gitrepositories",
+                "ocirepositories",
+                "buckets",
+                "externalartifacts",
+            ],
             &["get"],
             "sources of Flux that tasks' files come from: URL, digest and revision are pinned",
         ),
