@@ -1,6 +1,6 @@
 //! The command line: one file a command.
 
-mod add_resource;
+pub mod add_resource;
 mod crds;
 pub mod evaluate;
 mod fetch;

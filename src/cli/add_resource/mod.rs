@@ -1,6 +1,6 @@
 //! `coxswain add-resource`: files for Jobs into labelled ConfigMaps, as `keptn add-resource` put them into Git.
 
-mod plan;
+pub mod plan;
 #[cfg(test)]
 mod tests;
 
@@ -176,7 +176,7 @@ fn id(definition: &Definition) -> String {
 }
 
 /// Writes everything; returns a line for each object.
-async fn write(client: &Client, namespace: &str, planned: Planned) -> anyhow::Result<Vec<String>> {
+pub async fn write(client: &Client, namespace: &str, planned: Planned) -> anyhow::Result<Vec<String>> {
     let mut lines = vec![];
     for (remote, definition) in planned.definitions {
         let id = id(&definition);
@@ -215,7 +215,7 @@ where
     let after = Effects::new(client.clone()).apply(&object, MANAGER).await?;
     Ok(said(
         before.and_then(|o| o.resource_version()),
-        &after.resource_version(),
+        after.resource_version(),
     ))
 }
 
@@ -230,7 +230,7 @@ async fn add(client: &Client, namespace: &str, directory: &Directory) -> anyhow:
             }
         };
         match effects.merge(&existing, &directory.patch(&existing)?).await {
-            Ok(after) => return Ok(said(existing.resource_version(), &after.resource_version())),
+            Ok(after) => return Ok(said(existing.resource_version(), after.resource_version())),
             // Somebody else added something at the same moment: it counts against the size.
             Err(error) if error.is_conflict() || error.is_not_found() => {}
             Err(error) => return Err(error.into()),
@@ -255,10 +255,11 @@ where
     found.with_context(reading)?.with_context(reading)
 }
 
-fn said(before: Option<String>, after: &Option<String>) -> &'static str {
+/// What became of an object, by its resourceVersions.
+fn said(before: Option<String>, after: Option<String>) -> &'static str {
     match before {
         None => "created",
-        before if before == *after => "unchanged",
+        before if before == after => "unchanged",
         Some(_) => "configured",
     }
 }

@@ -29,29 +29,31 @@ use crate::{
 
 /// A file, and the path that it is to have.
 #[derive(Clone, Debug)]
-pub(super) struct Resource {
+pub struct Resource {
     /// What messages call it: its path here.
-    pub(super) local: String,
+    pub local: String,
     /// Its path as tasks ask for it.
-    pub(super) remote: String,
+    pub remote: String,
     /// Its length; more than that of `content` if it was too long to be read as a whole.
-    pub(super) size: u64,
-    pub(super) content: Vec<u8>,
+    pub size: u64,
+    /// Its content.
+    pub content: Vec<u8>,
 }
 
 /// What to write.
 #[derive(Debug, Default)]
-pub(super) struct Planned {
+pub struct Planned {
     /// Keptn's files that are kinds of Coxswain's, each with its path.
-    pub(super) definitions: Vec<(String, Definition)>,
-    pub(super) directories: Vec<Directory>,
+    pub definitions: Vec<(String, Definition)>,
+    /// Files for Jobs.
+    pub directories: Vec<Directory>,
     /// What is not as it should be, but no reason to stop.
-    pub(super) warnings: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 /// Files of one directory: one ConfigMap.
 #[derive(Clone, Debug)]
-pub(super) struct Directory {
+pub struct Directory {
     pub(super) scope: Scope,
     pub(super) path: String,
     pub(super) files: Vec<Resource>,
@@ -59,11 +61,7 @@ pub(super) struct Directory {
 
 /// Sorts resources by what they become. A file with one of Keptn's names (`remediation.yaml`, `job/config.yaml`, ...) is
 /// what Keptn took it for; all others are files for Jobs.
-pub(super) fn planned(
-    resources: Vec<Resource>,
-    scope: &Scope,
-    namespace: Option<&str>,
-) -> anyhow::Result<Planned> {
+pub fn planned(resources: Vec<Resource>, scope: &Scope, namespace: Option<&str>) -> anyhow::Result<Planned> {
     let mut planned = Planned::default();
     let mut directories: BTreeMap<String, Vec<Resource>> = BTreeMap::new();
     let mut known: BTreeMap<String, String> = BTreeMap::new();

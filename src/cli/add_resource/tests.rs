@@ -43,11 +43,11 @@ fn files_of_a_directory_are_a_labelled_config_map() {
                 "coxswain.dev/project": "fulltour", "coxswain.dev/stage": "production", "coxswain.dev/service": "helloservice",
             },
             "annotations": {
-                "coxswain.dev/directory": "charts", "coxswain.dev/file-names": "{\"file-96e61f45e60b\":\"a b.txt\"}",
+                "coxswain.dev/directory": "charts", "coxswain.dev/file-names": "{\"file-cd6c4a051a48\":\"a b.txt\"}",
             },
         })
     );
-    assert_eq!(map["data"], json!({"file-96e61f45e60b": "text"}));
+    assert_eq!(map["data"], json!({"file-cd6c4a051a48": "text"}));
     assert_eq!(map["binaryData"], json!({"helloservice.tgz": "H4sA"}));
     assert_eq!(
         charts.shown(),
@@ -113,7 +113,7 @@ fn a_config_map_holds_a_mebibyte_with_what_is_there() {
 )]
 #[case(
     "shipyard.yaml",
-    "apiVersion: spec.keptn.sh/0.2.2\nkind: Shipyard\nspec: {stages: []}",
+    "apiVersion: spec.keptn.sh/0.2.2\nkind: Shipyard\nspec: {stages: [{name: qa, sequences: [{name: d, tasks: [{name: t}]}]}]}",
     "shipyard.coxswain.dev/fulltour"
 )]
 #[case(

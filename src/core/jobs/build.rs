@@ -298,7 +298,7 @@ fn labels(input: &JobInput) -> BTreeMap<String, String> {
 /// The key, and which revisions the files come from.
 fn annotations(input: &JobInput, task: &JobTask) -> Result<BTreeMap<String, String>, JobError> {
     let mut annotations = BTreeMap::from([(labels::KEY.to_owned(), key(input))]);
-    if let Some(plan) = files_of(input, task)?.fetch {
+    if let Some(plan) = files_of(input.execution, input.config, task)?.fetch {
         let revisions = plan
             .artifacts
             .iter()
@@ -311,26 +311,50 @@ fn annotations(input: &JobInput, task: &JobTask) -> Result<BTreeMap<String, Stri
     Ok(annotations)
 }
 
-/// What the task's files come to.
-fn files_of(input: &JobInput, task: &JobTask) -> Result<Files, JobError> {
-    let spec = &input.execution.spec;
-    let place = Place::new(&spec.project, &spec.stage, &spec.service)
-        .map_err(|problem| JobError::invalid(input, &problem))?;
-    let files = task.files.as_deref().unwrap_or_default();
-    files::of_task(files, input.config, &place).map_err(|problem| match problem {
-        Problem::Missing(problem) => JobError::Files {
-            config: input.config.name.clone(),
-            job: task.name.clone(),
-            problem,
-        },
-        Problem::Source(problem) => JobError::source(input, problem),
-    })
+/// Whether a task can have its files, before its Job is made.
+///
+/// # Errors
+/// What is missing, or not usable.
+pub fn files_problem(
+    execution: &SequenceExecution,
+    config: &PinnedJobConfig,
+    task: &JobTask,
+) -> Result<(), JobError> {
+    files_of(execution, config, task).map(drop)
 }
 
-/// Why this task can't have its files, if it can't: what can be said before any Job of its action starts.
-pub fn files_problem(input: &JobInput) -> Option<JobError> {
-    let task = action(input)?.tasks.get(input.job_index)?;
-    files_of(input, task).err()
+/// What the task's files come to.
+fn files_of(
+    execution: &SequenceExecution,
+    config: &PinnedJobConfig,
+    task: &JobTask,
+) -> Result<Files, JobError> {
+    let spec = &execution.spec;
+    let (name, job) = (config.name.clone(), task.name.clone());
+    let place = match Place::new(&spec.project, &spec.stage, &spec.service) {
+        Ok(place) => place,
+        Err(problem) => {
+            let problem = problem.to_string();
+            return Err(JobError::Invalid {
+                config: name,
+                job,
+                problem,
+            });
+        }
+    };
+    let files = task.files.as_deref().unwrap_or_default();
+    files::of_task(files, config, &place).map_err(|problem| match problem {
+        Problem::Missing(problem) => JobError::Files {
+            config: name,
+            job,
+            problem,
+        },
+        Problem::Source(problem) => JobError::Source {
+            config: name,
+            job,
+            problem,
+        },
+    })
 }
 
 fn pod(input: &JobInput, task: &JobTask) -> Result<PodTemplateSpec, JobError> {
@@ -344,7 +368,7 @@ fn pod(input: &JobInput, task: &JobTask) -> Result<PodTemplateSpec, JobError> {
         ..Volume::default()
     }];
     let mut mounts = vec![mount("tmp", "/tmp", false)];
-    let files = files_of(input, task)?;
+    let files = files_of(input.execution, input.config, task)?;
     let init = fetch::mount(files, &input.config.files.image, &mut volumes, &mut mounts);
     let init = init.map_err(|problem| JobError::source(input, problem))?;
     let mut annotations = task.annotations.clone().unwrap_or_default();

@@ -20,7 +20,6 @@ use crate::{
     core::{
         Invalid,
         definitions::{nearest::hint, validate},
-        labels,
         names::{definition_name, is_dns_label},
     },
 };

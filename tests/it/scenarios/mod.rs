@@ -6,6 +6,7 @@ mod by_job;
 mod delivery;
 mod evaluate;
 mod evaluations;
+mod files;
 mod flow;
 mod healing;
 mod history;

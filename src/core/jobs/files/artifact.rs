@@ -194,10 +194,9 @@ pub(super) fn fetched(config: &PinnedJobConfig, wanted: &[&str]) -> Result<Vec<A
             continue;
         }
         let name = format!("{} {}", of_flux.kind, of_flux.name);
-        let pinned = config.files.artifacts.iter();
+        let mut pinned = config.files.artifacts.iter();
         let pinned = pinned
-            .filter(|a| (&a.kind, &a.name) == (&of_flux.kind, &of_flux.name))
-            .next_back()
+            .find(|a| (&a.kind, &a.name) == (&of_flux.kind, &of_flux.name))
             .ok_or_else(|| format!("what {name} holds is not pinned: start the run again"))?;
         if !pinned.problem.is_empty() {
             return Err(format!("{name}, which {to:?} comes from: {}", pinned.problem));
