@@ -436,10 +436,76 @@ pub struct PinnedJobConfig {
     /// The keys of each ConfigMap that stands for a directory, by its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, Vec<String>>,
+    /// What the tasks' files come from, beside `sources`.
+    #[serde(default, skip_serializing_if = "PinnedFiles::is_empty")]
+    pub files: PinnedFiles,
     /// Why it can't be used, when it can't. Its actions then only show which tasks it would answer: those are not given
     /// to a less specific JobConfig.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub invalid: String,
+}
+
+/// What a JobConfig's tasks get their files from, as it was at the attempt's start.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedFiles {
+    /// What labelled ConfigMaps provide: of each path only the most specific scope's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<PinnedDirectory>,
+    /// The paths that nobody provides, each with what comes near it, for people.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub missing: BTreeMap<String, String>,
+    /// What the sources of Flux hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<PinnedArtifact>,
+    /// The image that fetches artifacts: the operator's own. Empty when it is not known, or not needed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub image: String,
+}
+
+impl PinnedFiles {
+    /// Whether nothing is pinned.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Files of a labelled ConfigMap.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedDirectory {
+    /// The ConfigMap.
+    pub config_map: String,
+    /// The directory below `/keptn` that it stands for; empty for `/keptn` itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub directory: String,
+    /// Its keys; each is a file's name, if `names` does not say another.
+    pub keys: Vec<String>,
+    /// The names of files that no key can have, by their key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, String>,
+}
+
+/// What a source of Flux held when the attempt started: the attempt uses this, whatever comes later.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedArtifact {
+    /// The source's kind.
+    pub kind: String,
+    /// The source's name.
+    pub name: String,
+    /// Where its archive is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub url: String,
+    /// The archive's digest: `sha256:...`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
+    /// For people: `main@sha1:...`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub revision: String,
+    /// Why it can't be used, when it can't.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub problem: String,
 }
 
 /// What an evaluation asks for.

@@ -1,7 +1,9 @@
 //! The command line: one file a command.
 
+pub mod add_resource;
 mod crds;
 pub mod evaluate;
+mod fetch;
 mod files;
 mod import;
 mod jobs;
@@ -58,10 +60,14 @@ enum Command {
     Run(run::Args),
     /// Turn Keptn v1's files into objects, for kubectl apply
     Import(import::Args),
+    /// Add files for Jobs, or one of Keptn v1's files, to the cluster: keptn add-resource
+    AddResource(add_resource::Args),
     /// Show a run live, as a tree of attempts and tasks
     Watch(watch::Args),
     /// Answer get-action or evaluation inside a Job, in place of the operator
     Task(task::Args),
+    /// Fetch the files of a Job: what its init container does
+    Fetch(fetch::Args),
     /// Say whether a service is good enough: a quality gate, without a cluster or from one
     Evaluate(evaluate::Args),
     /// Print the Jobs that an event would create, without a cluster
@@ -107,8 +113,12 @@ pub fn main() -> ExitCode {
                 ExitCode::from(NOT_WELL)
             })
         }
+        Command::AddResource(args) => {
+            on_tokio(async move { add_resource::run(&args).await }).map(|()| ExitCode::SUCCESS)
+        }
         Command::Import(args) => import::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Task(args) => on_tokio(task::run(args)),
+        Command::Fetch(args) => on_tokio(async move { fetch::run(&args).await }).map(|()| ExitCode::SUCCESS),
         Command::Evaluate(args) => on_tokio(async { Ok(evaluate::run(args).await) }),
         Command::Jobs(args) => jobs::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Simulate(args) => simulate::run(&args).map(|()| ExitCode::SUCCESS),

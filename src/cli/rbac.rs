@@ -2,7 +2,10 @@
 
 use std::{fmt::Write, path::PathBuf};
 
-use crate::api::{GROUP, all_crds};
+use crate::{
+    api::{GROUP, all_crds},
+    core::jobs::files::artifact,
+};
 
 use super::files::{self, File};
 
@@ -159,8 +162,19 @@ fn operator() -> Vec<Rule<'static>> {
         rule(
             "",
             &["configmaps"],
+            &["get", "list"],
+            "tasks' files, those that sources name and those that are found by their labels: keys are pinned, nothing is kept",
+        ),
+        rule(
+            artifact::GROUP,
+            &[
+                "gitrepositories",
+                "ocirepositories",
+                "buckets",
+                "externalartifacts",
+            ],
             &["get"],
-            "the files of a JobConfig's sources: their keys are pinned",
+            "sources of Flux that tasks' files come from: URL, digest and revision are pinned",
         ),
         rule(
             "",

@@ -37,6 +37,9 @@ pub struct Args {
         hide_default_value = true
     )]
     allowed_images: AllowedImages,
+    /// The operator's own image: Jobs whose files come from a source of Flux fetch them with it.
+    #[arg(long, env = "COXSWAIN_IMAGE", value_name = "IMAGE")]
+    image: Option<String>,
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -60,6 +63,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let options = Options {
         own_namespace: args.namespace,
         allowed_images: args.allowed_images,
+        image: args.image,
         ready,
     };
     let metrics = Arc::new(Prometheus::new(context.client.clone()));

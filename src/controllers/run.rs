@@ -28,6 +28,8 @@ pub struct Options {
     pub own_namespace: String,
     /// The images that Jobs may use.
     pub allowed_images: AllowedImages,
+    /// The operator's own image, with which Jobs fetch files; None when it is not known.
+    pub image: Option<String>,
     /// Set to true when every cache was filled.
     pub ready: watch::Sender<bool>,
 }
@@ -67,6 +69,7 @@ pub async fn run(
         holds,
         allowed_images: options.allowed_images.clone(),
         kinds: Kinds::default(),
+        image: options.image.clone().unwrap_or_default(),
     };
 
     // What feeds the caches goes on until the deciding is over.

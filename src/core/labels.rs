@@ -38,6 +38,13 @@ pub const VELERO_RESTORE: &str = "velero.io/restore-name";
 pub const OBJECTIVE: &str = "coxswain.dev/objective";
 /// The value of [`OBJECTIVE`] when there is none. No object's name has an underscore.
 pub const NO_OBJECTIVE: &str = "no_objective";
+/// Annotation of a ConfigMap with the label [`PROJECT`]: the directory below `/keptn` that its keys are the files of, such as
+/// `charts` or `charts/dev`. Without it they are files of `/keptn` itself.
+pub const DIRECTORY: &str = "coxswain.dev/directory";
+/// Annotation of such a ConfigMap: a JSON object with the names of files that no key can have, by their keys.
+pub const FILE_NAMES: &str = "coxswain.dev/file-names";
+/// Annotation of a Job: the revisions of Flux's sources that its files come from.
+pub const REVISIONS: &str = "coxswain.dev/revisions";
 /// Label: the sequence's task.
 pub const TASK: &str = "coxswain.dev/task";
 /// Label: the attempt, from 1.

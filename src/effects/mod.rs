@@ -9,7 +9,7 @@ use std::{fmt::Debug, time::Duration};
 
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, PostParams, Preconditions, PropagationPolicy},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
     core::NamespaceResourceScope,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -212,6 +212,32 @@ impl Effects {
         bounded("try to create", object, api.create(&params, object))
             .await
             .map(drop)
+    }
+
+    /// Server-side apply: the fields that `object` has become so, whoever had them before; others stay.
+    pub async fn apply<K>(&self, object: &K, manager: &str) -> Result<K, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
+        K::DynamicType: Default,
+    {
+        let params = PatchParams::apply(manager).force();
+        let (api, name) = (self.api::<K>(object), object.name_any());
+        bounded("apply", object, api.patch(&name, &params, &Patch::Apply(object))).await
+    }
+
+    /// Merges `patch` into the object; with a `metadata.resourceVersion` in it, if nobody changed the object since.
+    pub async fn merge<K>(&self, object: &K, patch: &serde_json::Value) -> Result<K, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+        K::DynamicType: Default,
+    {
+        let params = PatchParams {
+            field_manager: Some(COXSWAIN.to_owned()),
+            ..PatchParams::default()
+        };
+        let api = Api::<K>::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
+        let name = object.name_any();
+        bounded("change", object, api.patch(&name, &params, &Patch::Merge(patch))).await
     }
 
     fn api<K>(&self, object: &K) -> Api<K>

@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{ConfigMap, Event, Namespace, Pod, ServiceAccount},
+    core::v1::{Event, Namespace, Pod, ServiceAccount},
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -18,11 +18,7 @@ use serde::de::DeserializeOwned;
 
 use super::{READ_TIMEOUT, guarded::Guarded, holds::Holds, targets::Kinds};
 use crate::{
-    api::{
-        Approval, Evaluation, ProblemEvent, SequenceExecution, TaskResult,
-        execution::{Pinned, PinnedJobConfig},
-        problem::ProblemState,
-    },
+    api::{Approval, Evaluation, ProblemEvent, SequenceExecution, TaskResult, problem::ProblemState},
     core::{
         definitions::{self, Snapshot},
         jobs::{
@@ -75,6 +71,8 @@ pub struct Reader {
     pub allowed_images: AllowedImages,
     /// The kinds of what Jobs change.
     pub kinds: Kinds,
+    /// The operator's own image; empty when it is not known.
+    pub image: String,
 }
 
 impl Reader {
@@ -166,19 +164,16 @@ impl Reader {
         definitions: &Snapshot,
         tasks: &[&str],
     ) -> Result<AttemptDefinitions, Error> {
-        let namespace = run.namespace().unwrap_or_default();
         let mut found = definitions::pinned::attempt(run, definitions, tasks);
-        let images = if found.job_configs.is_empty() {
-            ImagePolicy::default()
-        } else {
-            self.image_policy(&namespace).await?
-        };
-        for config in &mut found.job_configs {
-            if let (Some(refused), true) = (images.refuses(config), config.invalid.is_empty()) {
-                config.invalid = refused;
+        if !found.job_configs.is_empty() {
+            let images = self.image_policy(&run.namespace().unwrap_or_default()).await?;
+            for config in &mut found.job_configs {
+                if let (Some(refused), true) = (images.refuses(config), config.invalid.is_empty()) {
+                    config.invalid = refused;
+                }
             }
-            found.pinned.extend(self.source_keys(&namespace, config).await?);
         }
+        self.pin_files(run, &mut found).await?;
         Ok(found)
     }
 
@@ -192,33 +187,6 @@ impl Reader {
             installation: self.allowed_images.clone(),
             namespace: list.map(|list| list.parse()),
         })
-    }
-
-    /// The keys of the ConfigMaps that stand for directories. One that is missing has none; the Job that asks for a file
-    /// of it says so.
-    async fn source_keys(&self, namespace: &str, config: &mut PinnedJobConfig) -> Result<Vec<Pinned>, Error> {
-        let names: Vec<String> = config
-            .sources
-            .iter()
-            .filter_map(|s| s.config_map.as_ref())
-            .map(|m| m.name.clone())
-            .collect();
-        let found = try_join_all(names.iter().map(|name| self.live::<ConfigMap>(namespace, name))).await?;
-        let mut pinned = vec![];
-        for map in found.into_iter().flatten() {
-            let text = map.data.iter().flat_map(BTreeMap::keys);
-            let binary = map.binary_data.iter().flat_map(BTreeMap::keys);
-            config
-                .keys
-                .insert(map.name_any(), text.chain(binary).cloned().collect());
-            pinned.push(Pinned {
-                kind: "ConfigMap".to_owned(),
-                name: map.name_any(),
-                generation: None,
-                hash: map.resource_version(),
-            });
-        }
-        Ok(pinned)
     }
 
     async fn accounts(

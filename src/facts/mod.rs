@@ -4,6 +4,7 @@ pub mod clock;
 mod current;
 pub mod ended;
 pub mod execution;
+mod files;
 pub mod filled;
 pub mod flows;
 pub mod guarded;

@@ -91,7 +91,8 @@ fn of_value(value: &Value) -> Option<Content> {
     Some(Content::Keptn(kind))
 }
 
-fn of_path(path: &str) -> Option<Kind> {
+/// What a file with this path is for in Keptn.
+pub fn of_path(path: &str) -> Option<Kind> {
     let mut parts = path.rsplit('/');
     let name = parts.next()?;
     let (stem, extension) = name.rsplit_once('.')?;

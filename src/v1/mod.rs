@@ -30,7 +30,7 @@ use crate::{
 pub use document::LONGEST;
 pub use error::{Error, Errors};
 pub use event::{Event, event};
-pub use kind::{Content, Kind};
+pub use kind::{Content, Kind, of_path};
 
 const SHIPYARD_VERSIONS: &str = "spec.keptn.sh/0.2.3, or another 0.2";
 const REMEDIATION_VERSION: &str = "spec.keptn.sh/0.1.4";

@@ -336,6 +336,7 @@ fn operate(server: &Server, grace: &str) -> (World, coxswain::testing::Operator)
         let options = Options {
             own_namespace: "coxswain-system".to_owned(),
             allowed_images: Default::default(),
+            image: Some("coxswain:test".to_owned()),
             ready: tokio::sync::watch::channel(false).0,
         };
         let ended = controllers::run(context, metrics, &options, seat.shutdown).await;

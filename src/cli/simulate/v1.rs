@@ -5,12 +5,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use crate::{
-    api::{
-        JobConfig, Scope,
-        jobconfig::{ConfigMapSource, Source},
-    },
+    api::Scope,
     cli::import::tree,
-    core::{jobs::files::check_file, simulate::Document},
+    core::simulate::Document,
     v1::import::{Definition, Tree, plan},
 };
 
@@ -24,10 +21,7 @@ pub(super) fn objects(paths: &[PathBuf], scope: &Scope) -> anyhow::Result<Vec<Do
         let lines: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
         anyhow::bail!(lines.join("\n"));
     }
-    let object = |mut definition: Definition| {
-        if let Definition::JobConfig(config) = &mut definition {
-            assume_files(config);
-        }
+    let object = |definition: Definition| {
         let (kind, name) = definition.id();
         Ok(Document {
             origin: format!("{kind} {name}, of a v1 file"),
@@ -35,26 +29,4 @@ pub(super) fn objects(paths: &[PathBuf], scope: &Scope) -> anyhow::Result<Vec<Do
         })
     };
     found.definitions.into_iter().map(object).collect()
-}
-
-/// Files that no directory has are there: a simulation runs nothing that would read them.
-fn assume_files(config: &mut JobConfig) {
-    let tasks = config.spec.actions.iter().flat_map(|a| &a.tasks);
-    let wanted: Vec<String> = tasks.flat_map(|t| t.files.iter().flatten().cloned()).collect();
-    for file in wanted {
-        if check_file(&file, &config.spec.sources).is_ok() {
-            continue;
-        }
-        let inner = file.trim_matches('/');
-        let directory = inner.rsplit_once('/').map_or(inner, |(directory, _)| directory);
-        config.spec.sources.push(Source {
-            path: directory.to_owned(),
-            config_map: Some(ConfigMapSource {
-                name: "not-among-the-files".to_owned(),
-                key: None,
-            }),
-            secret: None,
-            source_ref: None,
-        });
-    }
 }

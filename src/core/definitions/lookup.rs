@@ -227,8 +227,8 @@ pub fn job_configs(list: &[Arc<JobConfig>], place: &Place, task_names: &[&str]) 
                 specificity,
                 actions,
                 sources,
-                keys: BTreeMap::new(),
                 invalid,
+                ..PinnedJobConfig::default()
             })
         })
         .collect()

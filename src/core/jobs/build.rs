@@ -22,7 +22,9 @@ use thiserror::Error;
 use super::{
     brief,
     env::{self, Environment},
-    files, placement, security, validate, volumes,
+    fetch,
+    files::{self, Files, Problem},
+    placement, security, validate, volumes,
 };
 use crate::{
     api::{
@@ -31,7 +33,7 @@ use crate::{
         jobconfig::{ImagePullPolicy, JobAction, JobTask, ResourceAmounts, Resources},
         shipyard::Task,
     },
-    core::{Invalid, labels, names},
+    core::{Invalid, labels, names, place::Place},
 };
 
 /// The name of the container that does the work.
@@ -103,6 +105,16 @@ pub enum JobError {
         /// What is missing, and the nearest known path.
         problem: String,
     },
+    /// A source of Flux that files come from can't be used.
+    #[error("JobConfig {config}, {job:?}: {problem}")]
+    Source {
+        /// The JobConfig.
+        config: String,
+        /// The action's task.
+        job: String,
+        /// The source, and what it says.
+        problem: String,
+    },
     /// The action's task is not as it should be.
     #[error("JobConfig {config}, {job:?}: {problem}")]
     Invalid {
@@ -143,6 +155,7 @@ impl JobError {
         match self {
             Self::MissingValue { .. } => "MissingValue",
             Self::Files { .. } => "MissingFile",
+            Self::Source { .. } => "SourceNotReady",
             Self::Invalid { .. } => "InvalidJobConfig",
             Self::Refused { reason, .. } => reason,
             Self::NoSuchJob { .. } => "NoSuchJob",
@@ -164,6 +177,14 @@ impl JobError {
             config: input.config.name.clone(),
             job: title(input),
             reason,
+            problem,
+        }
+    }
+
+    fn source(input: &JobInput, problem: String) -> Self {
+        Self::Source {
+            config: input.config.name.clone(),
+            job: title(input),
             problem,
         }
     }
@@ -245,13 +266,14 @@ pub fn build(input: &JobInput) -> Result<Job, JobError> {
         return Err(JobError::invalid(input, &problem));
     }
     let env = env::environment(input, task)?;
+    let files = files_of(input.execution, input.config, task)?;
     let seconds = timeout(task, input.task).0.as_secs().max(1);
     Ok(Job {
         metadata: ObjectMeta {
             name: Some(name(input)),
             namespace: input.execution.metadata.namespace.clone(),
             labels: Some(labels(input, task)),
-            annotations: Some(annotations(input, &env.left_out)),
+            annotations: Some(annotations(input, &files, &env.left_out)),
             owner_references: Some(vec![owner(input.execution)]),
             ..ObjectMeta::default()
         },
@@ -261,7 +283,7 @@ pub fn build(input: &JobInput) -> Result<Job, JobError> {
             completions: Some(1),
             parallelism: Some(1),
             pod_replacement_policy: Some("Failed".to_owned()),
-            template: pod(input, task, env)?,
+            template: pod(input, task, files, env)?,
             ttl_seconds_after_finished: Some(
                 task.ttl_seconds_after_finished
                     .unwrap_or(TTL_DEFAULT)
@@ -314,9 +336,20 @@ fn labels(input: &JobInput, task: &JobTask) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The Job's annotations: whose Job it is, and which labels of the event it does not see.
-fn annotations(input: &JobInput, left_out: &[String]) -> BTreeMap<String, String> {
+/// The Job's annotations: whose Job it is, which revisions its files come from, and which labels of the event it does not
+/// see.
+fn annotations(input: &JobInput, files: &Files, left_out: &[String]) -> BTreeMap<String, String> {
     let mut annotations = BTreeMap::from([(labels::KEY.to_owned(), key(input))]);
+    if let Some(plan) = &files.fetch {
+        let revisions = plan
+            .artifacts
+            .iter()
+            .map(|a| format!("{} {}", a.source, a.digest));
+        annotations.insert(
+            labels::REVISIONS.to_owned(),
+            revisions.collect::<Vec<_>>().join(", "),
+        );
+    }
     if !left_out.is_empty() {
         let told = brief(&left_out.join(", "), LEFT_OUT_MAX);
         annotations.insert(labels::LEFT_OUT.to_owned(), told);
@@ -324,7 +357,58 @@ fn annotations(input: &JobInput, left_out: &[String]) -> BTreeMap<String, String
     annotations
 }
 
-fn pod(input: &JobInput, task: &JobTask, env: Environment) -> Result<PodTemplateSpec, JobError> {
+/// Whether a task can have its files, before its Job is made.
+///
+/// # Errors
+/// What is missing, or not usable.
+pub fn files_problem(
+    execution: &SequenceExecution,
+    config: &PinnedJobConfig,
+    task: &JobTask,
+) -> Result<(), JobError> {
+    files_of(execution, config, task).map(drop)
+}
+
+/// What the task's files come to.
+fn files_of(
+    execution: &SequenceExecution,
+    config: &PinnedJobConfig,
+    task: &JobTask,
+) -> Result<Files, JobError> {
+    let spec = &execution.spec;
+    let (name, job) = (config.name.clone(), task.name.clone());
+    let place = match Place::new(&spec.project, &spec.stage, &spec.service) {
+        Ok(place) => place,
+        Err(problem) => {
+            let problem = problem.to_string();
+            return Err(JobError::Invalid {
+                config: name,
+                job,
+                problem,
+            });
+        }
+    };
+    let files = task.files.as_deref().unwrap_or_default();
+    files::of_task(files, config, &place).map_err(|problem| match problem {
+        Problem::Missing(problem) => JobError::Files {
+            config: name,
+            job,
+            problem,
+        },
+        Problem::Source(problem) => JobError::Source {
+            config: name,
+            job,
+            problem,
+        },
+    })
+}
+
+fn pod(
+    input: &JobInput,
+    task: &JobTask,
+    files: Files,
+    env: Environment,
+) -> Result<PodTemplateSpec, JobError> {
     let tmp = EmptyDirVolumeSource {
         size_limit: Some(Quantity(TMP_SIZE.to_owned())),
         medium: None,
@@ -335,22 +419,8 @@ fn pod(input: &JobInput, task: &JobTask, env: Environment) -> Result<PodTemplate
         ..Volume::default()
     }];
     let mut mounts = vec![mount("tmp", "/tmp", false)];
-    let files = task.files.as_deref().unwrap_or_default();
-    let files = files::volume(files, &input.config.sources, &input.config.keys).map_err(|problem| {
-        JobError::Files {
-            config: input.config.name.clone(),
-            job: task.name.clone(),
-            problem,
-        }
-    })?;
-    if let Some(files) = files {
-        volumes.push(Volume {
-            name: "files".to_owned(),
-            projected: Some(files),
-            ..Volume::default()
-        });
-        mounts.push(mount("files", FILES_DIR, true));
-    }
+    let init = fetch::mount(files, &input.config.files.image, &mut volumes, &mut mounts);
+    let init = init.map_err(|problem| JobError::source(input, problem))?;
     let (own_volumes, own_mounts) = volumes::volumes(task).map_err(|wrong| first(input, &wrong))?;
     volumes.extend(own_volumes);
     mounts.extend(own_mounts);
@@ -358,6 +428,7 @@ fn pod(input: &JobInput, task: &JobTask, env: Environment) -> Result<PodTemplate
     annotations.insert(labels::KEY.to_owned(), key(input));
     let mut pod = PodSpec {
         containers: vec![container(input, task, env, mounts)?],
+        init_containers: init.map(|init| vec![init]),
         volumes: Some(volumes),
         restart_policy: Some("Never".to_owned()),
         service_account_name: task.service_account.clone(),
@@ -376,7 +447,7 @@ fn pod(input: &JobInput, task: &JobTask, env: Environment) -> Result<PodTemplate
     })
 }
 
-fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
+pub(super) fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
     VolumeMount {
         name: volume.to_owned(),
         mount_path: path.to_owned(),

@@ -45,7 +45,7 @@ fn tutorial() -> PinnedJobConfig {
             of_map("helloservice-locust", &["basic.py", "locust.conf"]),
         ]
         .into(),
-        invalid: String::new(),
+        ..PinnedJobConfig::default()
     }
 }
 
@@ -347,7 +347,7 @@ fn a_value_from_the_event(#[case] path: &str, #[case] form: Option<&str>, #[case
 #[case::file(
     json!({"files": ["x"]}),
     "MissingFile",
-    r#"JobConfig c, "t": no source has the file or directory x; spec.sources has none: name the ConfigMap or Secret that has it"#
+    r#"JobConfig c, "t": neither spec.sources nor a ConfigMap labelled for service helloservice in stage production, service helloservice, stage production or project fulltour has the file or directory x (to add it: coxswain add-resource --project=fulltour --stage=production --service=helloservice --resource=FILE --resourceUri=x)"#
 )]
 #[case::privileged(
     json!({"securityContext": {"privileged": true}}),

@@ -4,6 +4,7 @@ pub mod build;
 #[cfg(test)]
 mod build_tests;
 mod env;
+pub mod fetch;
 pub mod files;
 pub mod images;
 pub mod matching;
@@ -22,7 +23,7 @@ pub mod validate;
 mod volumes;
 pub(in crate::core) mod when;
 
-pub(in crate::core) use files::assumed_keys;
+pub(in crate::core) use files::{assumed_keys, lookup};
 
 /// At most `max` bytes of a text, in one line, its end cut off.
 fn brief(text: &str, max: usize) -> String {

@@ -7,8 +7,9 @@ use k8s_openapi::api::{
 };
 
 use super::{
-    brief, pods,
+    brief, fetch, pods,
     result::{self, Outcome},
+    tail,
     tries::TRIES_MAX,
 };
 use crate::{
@@ -22,6 +23,9 @@ const CREATE_SECS: i64 = 300;
 const LINGER_SECS: i64 = 60;
 /// How long a finished Job's pod may take to be seen.
 const POD_GRACE_SECS: i64 = 5;
+
+/// How much of what a failed init container says is shown.
+const INIT_SHOWN_MAX: usize = 600;
 
 /// A Warning event about the Job or one of its pods.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -281,6 +285,9 @@ fn failed(facts: &JobFacts, job: &Job, pod: Option<&Pod>, end: End) -> Observati
     if let Some(container) = container {
         return ended_as(container, facts.now);
     }
+    if let Some((name, init)) = pod.and_then(pods::failed_init) {
+        return ended(init_failed(name, init), None, finished_at(init, facts.now));
+    }
     if still_coming(facts, end) {
         return live(facts, job, pod);
     }
@@ -290,6 +297,22 @@ fn failed(facts: &JobFacts, job: &Job, pod: Option<&Pod>, end: End) -> Observati
     };
     let message = format!("the Job failed, and {why} ({reason}: {message})");
     ended(Outcome::errored("JobFailed", message), None, at)
+}
+
+/// The container never ran, because an init container before it failed: ours, which fetches files, or an injected one.
+fn init_failed(name: &str, init: &ContainerStateTerminated) -> Outcome {
+    let says = init.message.as_deref().unwrap_or_default();
+    let says = match init.reason.as_deref() {
+        Some("OOMKilled") => "it went over its memory limit".to_owned(),
+        _ if says.trim().is_empty() => format!("exit code {}", init.exit_code),
+        _ => tail(says, INIT_SHOWN_MAX),
+    };
+    let message = if name == fetch::INIT {
+        format!("its files could not be fetched: {says}")
+    } else {
+        format!("its init container {name} failed: {says}")
+    };
+    Outcome::errored("InitFailed", message)
 }
 
 fn overdue(facts: &JobFacts, job: &Job, pod: Option<&Pod>) -> String {

@@ -454,3 +454,33 @@ fn events_tell_what_the_pod_does_not() {
     world.job = Some(suspended);
     assert_eq!(world.blocked().reason, "Suspended");
 }
+
+/// The pod of a Job whose init container failed; the task's container never ran.
+fn init_failed(name: &str, state: Value) -> Ended {
+    let mut status = waiting("PodInitializing", "");
+    status["phase"] = json!("Failed");
+    status["initContainerStatuses"] = json!([
+        {"name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": {"terminated": state}}]);
+    let job = job(&[("Failed", "BackoffLimitExceeded", 24)]);
+    World::new(job, vec![pod(json!({"status": status}))]).ended()
+}
+
+#[rstest]
+#[case("fetch", json!({"exitCode": 1, "message": "coxswain: GitRepository deploy (main): has the digest\n x"}),
+    "its files could not be fetched: coxswain: GitRepository deploy (main): has the digest x")]
+#[case("fetch", json!({"exitCode": 137, "reason": "OOMKilled", "message": ""}),
+    "its files could not be fetched: it went over its memory limit")]
+#[case("vault", json!({"exitCode": 3}), "its init container vault failed: exit code 3")]
+fn a_failed_init_container_is_told_with_what_it_says(
+    #[case] name: &str,
+    #[case] state: Value,
+    #[case] says: &str,
+) {
+    let ended = init_failed(name, state);
+    assert!(ended.outcome.errored);
+    assert_eq!(
+        (ended.outcome.reason.as_str(), ended.outcome.message.as_str()),
+        ("InitFailed", says)
+    );
+    assert_eq!(ended.started_at, None);
+}

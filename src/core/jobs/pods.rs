@@ -71,6 +71,15 @@ pub(super) fn terminated(pod: &Pod) -> Option<&ContainerStateTerminated> {
     (!never_ran).then_some(ended)
 }
 
+/// The init container that failed, if one did: its name, and how it ended.
+pub(super) fn failed_init(pod: &Pod) -> Option<(&str, &ContainerStateTerminated)> {
+    let statuses = pod.status.as_ref()?.init_container_statuses.as_ref()?;
+    statuses.iter().find_map(|status| {
+        let ended = status.state.as_ref()?.terminated.as_ref()?;
+        (ended.exit_code != 0).then_some((status.name.as_str(), ended))
+    })
+}
+
 /// When the container started, if it runs.
 pub(super) fn running_since(pod: &Pod) -> Option<Timestamp> {
     let running = state(pod)?.running.as_ref()?;

@@ -56,7 +56,7 @@ pub fn validate(spec: &JobConfigSpec, own_namespace: &str) -> Vec<Invalid> {
             }
             wrong.extend(below(&at, task(job, own_namespace)));
             for (index, file) in job.files.iter().flatten().enumerate() {
-                if let Err(problem) = files::check_file(file, &spec.sources) {
+                if let Err(problem) = files::normalised(file) {
                     wrong.push(Invalid::new(format!("{at}.files[{index}]"), problem));
                 }
             }
@@ -381,10 +381,6 @@ mod tests {
         "resources: {limits: {memory: 1GB}}",
         r#"tasks[0].resources.limits.memory: "1GB" is no quantity"#
     )]
-    #[case::file(
-        "files: [chart]",
-        r#"tasks[0].files[0]: no source has the file or directory chart; did you mean "charts"?"#
-    )]
     #[case::dots("files: [../x]", "tasks[0].files[0]: \"../x\" is refused")]
     #[case::account(
         "serviceAccount: A_B",
@@ -493,8 +489,8 @@ actions:
             "spec.actions[0].tasks[1].name: another task of this action",
             "spec.actions[0].tasks[1].image:",
             "spec.actions[1].name: another action has the name",
-            "spec.sources[0]: set configMap or secret",
-            "spec.sources[1]: set either configMap or secret",
+            "spec.sources[0]: set configMap, secret or sourceRef",
+            "spec.sources[1]: set one of configMap, secret and sourceRef",
             "spec.sources[2].secret: set either key",
             "spec.sources[3].path: \"../d\" is refused",
         ];

@@ -44,6 +44,7 @@ impl Machine<'_> {
             return Flow::Rest;
         };
         task.jobs = jobs;
+        self.refuse_missing_files(index, matched);
         self.go_on(index)
     }
 

@@ -8,6 +8,7 @@ mod ask;
 pub mod asked;
 mod attempt;
 mod changed;
+mod files;
 mod finish;
 pub mod follow;
 mod gate;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::CustomResourceExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -19,6 +20,8 @@ use crate::{
             nearest::hint,
             verdict::{Definition, Verdict, judge},
         },
+        jobs::lookup::Labelled,
+        place::Place,
     },
 };
 
@@ -53,6 +56,8 @@ pub struct Definitions {
     pub snapshot: Snapshot,
     /// The keys of the ConfigMaps that are known, by name.
     pub config_maps: BTreeMap<String, Vec<String>>,
+    /// The metadata of those.
+    pub labelled: Vec<ObjectMeta>,
 }
 
 impl Definitions {
@@ -126,6 +131,19 @@ impl Definitions {
         Ok(())
     }
 
+    /// The ConfigMaps with files for a place.
+    pub(super) fn files_of(&self, place: &Place) -> Vec<Labelled> {
+        let labelled = self.labelled.iter().filter_map(|meta| {
+            let keys = self.config_maps.get(meta.name.as_ref()?)?;
+            let found = Labelled::of(meta, place)?;
+            Some(Labelled {
+                keys: keys.clone(),
+                ..found
+            })
+        });
+        labelled.collect()
+    }
+
     fn take_config_map(&mut self, value: &Value) {
         let Some(name) = value.pointer("/metadata/name").and_then(Value::as_str) else {
             return;
@@ -135,6 +153,8 @@ impl Definitions {
             .filter_map(|field| value.get(field)?.as_object())
             .flat_map(|map| map.keys().cloned());
         self.config_maps.insert(name.to_owned(), keys.collect());
+        let meta = value.get("metadata").cloned().unwrap_or_default();
+        self.labelled.extend(serde_json::from_value::<ObjectMeta>(meta));
     }
 
     /// How many objects there are.

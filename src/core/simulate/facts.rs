@@ -16,6 +16,7 @@ use crate::{
         },
         jobs::{self, targets::Look},
         labels,
+        place::Place,
         queue::{Candidate, PlaceKey},
         sequence::{
             self, APPROVAL, Account, AttemptDefinitions, EVALUATION, Facts, GET_ACTION, History, Needs,
@@ -76,9 +77,12 @@ impl World<'_> {
 
     fn attempt(&self, run: &SequenceExecution, tasks: &[&str]) -> AttemptDefinitions {
         let mut found = pinned::attempt(run, &self.definitions.snapshot, tasks);
+        let place = Place::new(&run.spec.project, &run.spec.stage, &run.spec.service);
+        let labelled = place.map_or_else(|_| vec![], |place| self.definitions.files_of(&place));
         for config in &mut found.job_configs {
             let known = &self.definitions.config_maps;
             config.keys = jobs::assumed_keys(&config.actions, &config.sources, known);
+            jobs::lookup::assume(config, &labelled);
         }
         found.job_configs.extend(fallback(&found.job_configs, tasks));
         found

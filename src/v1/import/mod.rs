@@ -4,7 +4,7 @@
 //! become ConfigMaps. Nothing is left out silently.
 
 mod layout;
-mod sources;
+pub(crate) mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +20,6 @@ use crate::{
     core::{
         Invalid,
         definitions::{nearest::hint, validate},
-        labels,
         names::{definition_name, is_dns_label},
     },
 };
@@ -408,17 +407,4 @@ fn bad_names(scope: &Scope) -> impl Iterator<Item = Error> {
             format!("use at most {NAME_MAX} of a-z, 0-9 and -, beginning and ending with a letter or digit");
         place_error(&format!("{what} {name:?}"), &format!("can't be a name; {remedy}"))
     })
-}
-
-/// The labels of a scope.
-fn scope_labels(scope: &Scope) -> BTreeMap<String, String> {
-    let mut set = BTreeMap::from([(labels::PROJECT.to_owned(), scope.project.clone())]);
-    set.extend(scope.stage.iter().map(|s| (labels::STAGE.to_owned(), s.clone())));
-    set.extend(
-        scope
-            .service
-            .iter()
-            .map(|s| (labels::SERVICE.to_owned(), s.clone())),
-    );
-    set
 }

@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
-use super::{Error, Errors, Found, Tree, place_error, scope_labels};
+use super::{Error, Errors, Found, Tree, place_error};
 use crate::{
     api::{
         JobConfigSpec, Scope,
         jobconfig::{ConfigMapSource, Source},
     },
     core::{
-        jobs::files::{check_file, normalised},
+        jobs::files::{lookup::scope_labels, may_provide, normalised},
+        labels,
         names::files_name,
     },
 };
 
 /// What a ConfigMap may hold in all.
-const MOST_BYTES: u64 = 1024 * 1024;
+pub(crate) const MOST_BYTES: u64 = 1024 * 1024;
 /// How many sources a JobConfig may have.
 const MOST_SOURCES: usize = 50;
 
@@ -57,7 +58,7 @@ pub(super) fn find(file: &str, spec: &mut JobConfigSpec, base: &str, tree: &Tree
             ));
             continue;
         };
-        if !spec.sources.is_empty() && check_file(asked, &spec.sources).is_ok() {
+        if may_provide(&spec.sources, asked) {
             continue;
         }
         let found = if tree.named {
@@ -140,13 +141,14 @@ fn matching<'a>(here: &[&'a str], path: &str) -> Vec<&'a str> {
 }
 
 fn not_found(file: &str, at: &str, path: &str, expected: &str, named: bool) -> String {
-    let put = if named {
-        "import its directory instead of the file alone".to_owned()
-    } else {
-        format!("put it at {expected}")
-    };
+    if named {
+        return format!(
+            "{file}: {at}: {path} is not among what is imported; add it with coxswain add-resource --resourceUri={path}, or import \
+             the whole directory"
+        );
+    }
     format!(
-        "{file}: {at}: {path} is not there; {put}, or add {{path: {path}, configMap: {{name: ...}}}} to spec.sources of the JobConfig"
+        "{file}: {at}: {path} is not there; put it at {expected}, or add {{path: {path}, configMap: {{name: ...}}}} to spec.sources of the JobConfig"
     )
 }
 
@@ -171,6 +173,7 @@ fn too_large(file: &str, directory: &str, files: &[(&str, &Found)]) -> Result<()
 fn config_map(scope: &Scope, directory: &str, files: &[(&str, &Found)]) -> (ConfigMap, Vec<Source>) {
     let name = files_name(scope, directory);
     let (mut data, mut binary) = (BTreeMap::new(), BTreeMap::new());
+    let mut names = BTreeMap::new();
     let mut sources = Vec::new();
     let source = |path: String, key: Option<String>| Source {
         path,
@@ -190,7 +193,9 @@ fn config_map(scope: &Scope, directory: &str, files: &[(&str, &Found)]) -> (Conf
         let key = if is_key(name) {
             (*name).to_owned()
         } else {
-            format!("file-{index}")
+            let key = format!("file-{index}");
+            names.insert(key.clone(), (*name).to_owned());
+            key
         };
         if !all_keys {
             let path = if directory.is_empty() {
@@ -213,6 +218,7 @@ fn config_map(scope: &Scope, directory: &str, files: &[(&str, &Found)]) -> (Conf
         metadata: ObjectMeta {
             name: Some(name.clone()),
             labels: Some(scope_labels(scope)),
+            annotations: Some(annotations(directory, &names)),
             ..ObjectMeta::default()
         },
         data: Some(data).filter(|data| !data.is_empty()),
@@ -222,14 +228,24 @@ fn config_map(scope: &Scope, directory: &str, files: &[(&str, &Found)]) -> (Conf
     (config_map, sources)
 }
 
+/// What says which directory a ConfigMap stands for, and which files in it have names that no key can have.
+pub(crate) fn annotations(directory: &str, names: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut annotations = BTreeMap::from([(labels::DIRECTORY.to_owned(), directory.to_owned())]);
+    if !names.is_empty() {
+        let names = serde_json::to_string(names).unwrap_or_default();
+        annotations.insert(labels::FILE_NAMES.to_owned(), names);
+    }
+    annotations
+}
+
 /// Whether this can be a key of a ConfigMap.
-fn is_key(name: &str) -> bool {
+pub(crate) fn is_key(name: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     name.len() <= 253 && name.bytes().all(allowed) && name != "." && !name.starts_with("..")
 }
 
 /// The content as text that people can read in the ConfigMap; None for anything else.
-fn text(content: &[u8]) -> Option<String> {
+pub(crate) fn text(content: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(content).ok()?;
     let odd = |c: char| c.is_control() && !"\n\t".contains(c);
     (!text.contains(odd)).then(|| text.to_owned())

@@ -96,6 +96,7 @@ async fn a_cooldown_is_found_among_hundreds_of_runs_and_the_old_ones_go() {
         let options = Options {
             own_namespace: "coxswain-system".to_owned(),
             allowed_images: Default::default(),
+            image: Some("coxswain:test".to_owned()),
             ready: watch::channel(false).0,
         };
         controllers::run(context, Arc::new(Prometheus::default()), &options, told).await

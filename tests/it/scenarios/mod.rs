@@ -7,6 +7,7 @@ mod coverage;
 mod delivery;
 mod evaluate;
 mod evaluations;
+mod files;
 mod flow;
 mod healing;
 mod history;
@@ -54,6 +55,7 @@ pub async fn coxswain(seat: Seat, metrics: Metrics) {
     let options = Options {
         own_namespace: "coxswain-system".to_owned(),
         allowed_images: Default::default(),
+        image: Some("coxswain:test".to_owned()),
         ready: watch::channel(false).0,
     };
     let ended = controllers::run(context, Arc::new(metrics), &options, seat.shutdown).await;

@@ -1,15 +1,32 @@
-//! A job task's files: what its JobConfig's `sources` mount where under `/keptn`.
+//! A job task's files: what of `sources`, labelled ConfigMaps and artifacts is put where under `/keptn`.
+//!
+//! A task asks for paths. Of each it gets the file of just that path, or else every file below it: of all that the sources,
+//! and of each path that they do not have the labelled ConfigMaps, provide.
 
-use std::collections::BTreeMap;
+pub mod artifact;
+mod check;
+pub mod lookup;
+mod paths;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
     ConfigMapProjection, KeyToPath, ProjectedVolumeSource, SecretProjection, VolumeProjection,
 };
 
 use crate::{
-    api::jobconfig::{JobAction, Source},
-    core::{Invalid, definitions::nearest::hint},
+    api::{
+        execution::PinnedJobConfig,
+        jobconfig::{JobAction, Source},
+    },
+    core::place::Place,
 };
+
+use artifact::FetchPlan;
+pub use check::may_provide;
+pub(super) use check::{check_sources, is_object_name};
+pub use paths::normalised;
+use paths::{is_below, is_within, join, touch};
 
 /// Readable and executable for everyone in the container, so that scripts can be run; the volume is read-only.
 const MODE: i32 = 0o555;
@@ -21,47 +38,100 @@ enum Origin {
     Secret { name: String, key: String },
 }
 
-/// A file that a source provides.
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ConfigMap { name, .. } => write!(f, "ConfigMap {name}"),
+            Self::Secret { name, .. } => write!(f, "Secret {name}"),
+        }
+    }
+}
+
+/// A file that is provided.
 #[derive(Clone, Debug)]
 struct Provided {
     path: String,
     origin: Origin,
-    source: usize,
-    /// The length of the source's own path: of two sources for one file the more exact one wins.
-    exactness: usize,
+    /// Of two files of one path that of the higher rank is taken: a source goes before what is found by labels, and of
+    /// sources the one with the longer path.
+    rank: usize,
 }
 
-/// The volume with the files that a task asks for; none when it asks for none. `keys` has the keys of each ConfigMap that
-/// stands for a directory.
-pub(super) fn volume(
-    files: &[String],
-    sources: &[Source],
-    keys: &BTreeMap<String, Vec<String>>,
-) -> Result<Option<ProjectedVolumeSource>, String> {
+/// What the files of a task come to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Files {
+    /// What ConfigMaps and Secrets hold; none when the task gets nothing of them.
+    pub(super) volume: Option<ProjectedVolumeSource>,
+    /// What is to be fetched; none when that is nothing. Then all files go the same way.
+    pub(super) fetch: Option<FetchPlan>,
+}
+
+/// Why a task can't have its files.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Problem {
+    /// A file is not there, or two are in each other's way.
+    Missing(String),
+    /// A source of Flux can't be used.
+    Source(String),
+}
+
+/// The paths that any of the tasks asks for; those that are no paths are left out.
+fn wanted(config: &PinnedJobConfig) -> Vec<String> {
+    let tasks = config.actions.iter().flat_map(|action| &action.tasks);
+    let wanted: BTreeSet<String> = tasks
+        .flat_map(|task| task.files.iter().flatten())
+        .filter_map(|file| normalised(file).ok())
+        .collect();
+    wanted.into_iter().collect()
+}
+
+/// The files that a task asks for, out of what is pinned.
+pub(super) fn of_task(files: &[String], config: &PinnedJobConfig, place: &Place) -> Result<Files, Problem> {
     if files.is_empty() {
-        return Ok(None);
+        return Ok(Files::default());
     }
-    let provided = provided(sources, keys)?;
+    let provided = provided(config).map_err(Problem::Missing)?;
     let mut chosen: BTreeMap<&str, &Origin> = BTreeMap::new();
+    let mut to_fetch: BTreeSet<String> = BTreeSet::new();
     for file in files {
-        let wanted = normalised(file)?;
-        let found = below(&provided, &wanted);
-        if found.is_empty() {
-            return Err(nothing_there(&wanted, sources, &provided, keys));
+        let wanted = normalised(file).map_err(Problem::Missing)?;
+        let exact = provided.iter().any(|file| file.path == wanted);
+        let found: Vec<&str> = below(&provided, &wanted);
+        let fetched = !exact && has_artifact(&config.sources, &wanted);
+        if found.is_empty() && !fetched {
+            return Err(Problem::Missing(nothing_there(&wanted, config, place)));
         }
         for path in found {
-            chosen.insert(path, most_exact(&provided, path)?);
+            chosen.insert(path, most_exact(&provided, path).map_err(Problem::Missing)?);
+        }
+        if fetched {
+            to_fetch.insert(wanted);
         }
     }
     if let Some((file, other)) = file_within_file(&chosen) {
-        return Err(format!(
-            "{file} can't be both a file and the directory of {other}: change the path of one source"
-        ));
+        return Err(Problem::Missing(format!(
+            "{file} can't be both a file and the directory of {other}: change the path of one"
+        )));
     }
-    Ok(Some(ProjectedVolumeSource {
-        default_mode: Some(MODE),
-        sources: Some(projections(&chosen)),
-    }))
+    let paths: Vec<&str> = to_fetch.iter().map(String::as_str).collect();
+    let artifacts = artifact::fetched(config, &paths).map_err(Problem::Source)?;
+    Ok(Files {
+        volume: (!chosen.is_empty()).then(|| ProjectedVolumeSource {
+            default_mode: Some(MODE),
+            sources: Some(projections(&chosen)),
+        }),
+        fetch: (!artifacts.is_empty()).then(|| FetchPlan {
+            files: to_fetch.into_iter().collect(),
+            artifacts,
+        }),
+    })
+}
+
+fn has_artifact(sources: &[Source], wanted: &str) -> bool {
+    sources
+        .iter()
+        .filter(|source| source.source_ref.is_some())
+        .any(|source| normalised(&source.path).is_ok_and(|root| touch(&root, wanted)))
 }
 
 /// Keys for the ConfigMaps that stand for directories, where nobody has read them: those that are known, and of the
@@ -93,7 +163,7 @@ pub(in crate::core) fn assumed_keys(
         for wanted in files().filter_map(|file| normalised(file).ok()) {
             if is_below(&wanted, &root) {
                 entry.push(wanted[root.len()..].trim_start_matches('/').to_owned());
-            } else if wanted == root || is_below(&root, &wanted) {
+            } else if is_within(&root, &wanted) {
                 // The whole directory; what it has is not known.
                 entry.push("*".to_owned());
             }
@@ -104,131 +174,30 @@ pub(in crate::core) fn assumed_keys(
     keys
 }
 
-/// What is wrong with the sources; paths begin with `sources`.
-pub(super) fn check_sources(sources: &[Source]) -> Vec<Invalid> {
-    let mut wrong = Vec::new();
-    for (index, source) in sources.iter().enumerate() {
-        let at = format!("sources[{index}]");
-        if let Err(problem) = normalised(&source.path) {
-            wrong.push(Invalid::new(format!("{at}.path"), problem));
-        }
-        match (&source.config_map, &source.secret) {
-            (Some(_), Some(_)) => wrong.push(Invalid::new(&at, "set either configMap or secret, not both")),
-            (None, None) => wrong.push(Invalid::new(
-                &at,
-                "set configMap or secret: where the path's content comes from",
-            )),
-            (Some(map), None) => {
-                if !is_object_name(&map.name) {
-                    wrong.push(Invalid::new(
-                        format!("{at}.configMap.name"),
-                        format!("{:?} can't be a ConfigMap's name", map.name),
-                    ));
-                }
-            }
-            (None, Some(secret)) => {
-                if !is_object_name(&secret.name) {
-                    wrong.push(Invalid::new(
-                        format!("{at}.secret.name"),
-                        format!("{:?} can't be a Secret's name", secret.name),
-                    ));
-                }
-                let items = secret.items.as_deref().unwrap_or_default();
-                if secret.key.is_some() != items.is_empty() {
-                    let remedy = "set either key (one file) or items (its keys and their paths): Coxswain does not read Secrets";
-                    wrong.push(Invalid::new(format!("{at}.secret"), remedy));
-                }
-                for (item, key) in items.iter().enumerate() {
-                    if let Err(problem) = normalised(&key.path) {
-                        wrong.push(Invalid::new(format!("{at}.secret.items[{item}].path"), problem));
-                    }
-                }
-            }
-        }
-    }
-    wrong
-}
-
-/// Whether the sources have a file of a task, as far as they tell without the keys of directories.
-///
-/// # Errors
-/// What is wrong with the file, and the nearest known one.
-pub fn check_file(file: &str, sources: &[Source]) -> Result<(), String> {
-    let wanted = normalised(file)?;
-    let roots: Vec<String> = sources
-        .iter()
-        .filter_map(|source| normalised(&source.path).ok())
-        .collect();
-    let within = |inner: &str, outer: &str| inner == outer || is_below(inner, outer);
-    let fits = |source: &Source, root: &String| {
-        let is_directory = source.config_map.as_ref().is_some_and(|map| map.key.is_none())
-            || source.secret.as_ref().is_some_and(|secret| secret.key.is_none());
-        within(root, &wanted) || (is_directory && within(&wanted, root))
-    };
-    if sources
-        .iter()
-        .zip(&roots)
-        .any(|(source, root)| fits(source, root))
-    {
-        return Ok(());
-    }
-    Err(no_source(&wanted, roots.iter().map(String::as_str)))
-}
-
-/// Whether this can be the name of a ConfigMap or Secret: a DNS subdomain.
-pub(super) fn is_object_name(name: &str) -> bool {
-    name.len() <= 253 && name.split('.').all(crate::core::names::is_dns_label)
-}
-
-/// A path under `/keptn` without the slashes at its ends; empty for all of it.
-///
-/// # Errors
-/// Why it is no such path, and the remedy.
-pub fn normalised(path: &str) -> Result<String, String> {
-    let inner = path.strip_prefix('/').unwrap_or(path);
-    let inner = inner.strip_suffix('/').unwrap_or(inner);
-    if inner.is_empty() {
-        return if path == "/" {
-            Ok(String::new())
-        } else {
-            Err(format!("{path:?} is no path such as locust/basic.py"))
-        };
-    }
-    let bad =
-        |part: &str| part.is_empty() || part == "." || part.starts_with("..") || part.contains(['\0', '\\']);
-    if inner.split('/').any(bad) {
-        let remedy =
-            "write a plain path under /keptn such as locust/basic.py, without `.`, `..`, `\\` or `//`";
-        return Err(format!("{path:?} is refused: {remedy}"));
-    }
-    Ok(inner.to_owned())
-}
-
-fn is_below(path: &str, directory: &str) -> bool {
-    directory.is_empty()
-        || path
-            .strip_prefix(directory)
-            .is_some_and(|rest| rest.starts_with('/'))
-}
-
-/// Every file that the sources provide.
-fn provided(sources: &[Source], keys: &BTreeMap<String, Vec<String>>) -> Result<Vec<Provided>, String> {
+/// Every file that ConfigMaps and Secrets provide.
+fn provided(config: &PinnedJobConfig) -> Result<Vec<Provided>, String> {
     let mut files = Vec::new();
-    for (index, source) in sources.iter().enumerate() {
+    for directory in &config.files.found {
+        for key in &directory.keys {
+            let name = directory.names.get(key).unwrap_or(key);
+            files.push(Provided {
+                path: join(&directory.directory, name),
+                origin: Origin::ConfigMap {
+                    name: directory.config_map.clone(),
+                    key: key.clone(),
+                },
+                rank: 0,
+            });
+        }
+    }
+    for source in &config.sources {
         let root = normalised(&source.path)?;
         let mut add = |below: Option<&str>, origin: Origin| {
-            let path = match below {
-                None => root.clone(),
-                Some(below) if root.is_empty() => below.to_owned(),
-                Some(below) => format!("{root}/{below}"),
-            };
-            // A single file's source has the file's whole path, so it is more exact than any directory.
-            let exactness = if below.is_none() { usize::MAX } else { root.len() };
             files.push(Provided {
-                path,
+                path: join(&root, below.unwrap_or_default()),
                 origin,
-                source: index,
-                exactness,
+                // A single file's source has the file's whole path, so it is more exact than any directory.
+                rank: below.map_or(usize::MAX, |_| 1 + root.len()),
             });
         };
         if let Some(map) = &source.config_map {
@@ -238,7 +207,8 @@ fn provided(sources: &[Source], keys: &BTreeMap<String, Vec<String>>) -> Result<
             };
             match &map.key {
                 Some(key) => add(None, origin(key)),
-                None => keys
+                None => config
+                    .keys
                     .get(&map.name)
                     .into_iter()
                     .flatten()
@@ -272,48 +242,41 @@ fn below<'a>(provided: &'a [Provided], wanted: &str) -> Vec<&'a str> {
 
 fn most_exact<'a>(provided: &'a [Provided], path: &str) -> Result<&'a Origin, String> {
     let of_path = || provided.iter().filter(|file| file.path == path);
-    let most = of_path().map(|file| file.exactness).max();
-    let mut best = of_path().filter(|file| Some(file.exactness) == most);
+    let most = of_path().map(|file| file.rank).max();
+    let mut best = of_path().filter(|file| Some(file.rank) == most);
     let Some(first) = best.next() else {
-        return Err(format!("no source has {path}"));
+        return Err(format!("nobody has {path}"));
     };
     match best.find(|other| other.origin != first.origin) {
         None => Ok(&first.origin),
         Some(other) => Err(format!(
-            "sources[{}] and sources[{}] both provide {path}: change the path of one",
-            first.source, other.source
+            "{} and {} both provide {path}, and neither is more specific: take it out of one",
+            first.origin, other.origin
         )),
     }
 }
 
-fn nothing_there(
-    wanted: &str,
-    sources: &[Source],
-    provided: &[Provided],
-    keys: &BTreeMap<String, Vec<String>>,
-) -> String {
+/// What is said of a path that nobody has.
+fn nothing_there(wanted: &str, config: &PinnedJobConfig, place: &Place) -> String {
     // The source may be right, and its ConfigMap missing or empty.
-    let empty = sources.iter().find_map(|source| {
+    let empty = config.sources.iter().find_map(|source| {
         let map = source.config_map.as_ref().filter(|map| map.key.is_none())?;
-        let root = normalised(&source.path).ok()?;
-        let concerned = root == wanted || is_below(wanted, &root) || is_below(&root, wanted);
-        (concerned && keys.get(&map.name).is_none_or(Vec::is_empty)).then_some(&map.name)
+        let concerned = normalised(&source.path).is_ok_and(|root| touch(&root, wanted));
+        (concerned && config.keys.get(&map.name).is_none_or(Vec::is_empty)).then_some(&map.name)
     });
-    match empty {
-        Some(name) => {
-            format!("the ConfigMap {name} that should have {wanted} does not exist or is empty: create it")
-        }
-        None => no_source(wanted, provided.iter().map(|file| file.path.as_str())),
+    if let Some(name) = empty {
+        return format!(
+            "the ConfigMap {name} that should have {wanted} does not exist or is empty: create it"
+        );
     }
-}
-
-fn no_source<'a>(wanted: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    let mut none = known.clone();
-    let hint = match none.next() {
-        None => "; spec.sources has none: name the ConfigMap or Secret that has it".to_owned(),
-        Some(_) => hint(wanted, known),
-    };
-    format!("no source has the file or directory {wanted}{hint}")
+    let (project, stage, service) = (place.project(), place.stage(), place.service());
+    let near = config.files.missing.get(wanted).map_or("", String::as_str);
+    let wanted = if wanted.is_empty() { "/" } else { wanted };
+    format!(
+        "neither spec.sources nor a ConfigMap labelled for service {service} in stage {stage}, service {service}, stage {stage} \
+         or project {project} has the file or directory {wanted}{near} (to add it: coxswain add-resource --project={project} \
+         --stage={stage} --service={service} --resource=FILE --resourceUri={wanted})"
+    )
 }
 
 fn file_within_file<'a>(chosen: &BTreeMap<&'a str, &Origin>) -> Option<(&'a str, &'a str)> {
@@ -388,10 +351,30 @@ mod tests {
         .into()
     }
 
-    /// `path <- object:key` of every mounted file.
-    fn mounted(files: &[&str], sources: &[Source]) -> Result<Vec<String>, String> {
+    fn place() -> Place {
+        Place::new("shop", "prod", "cart").unwrap()
+    }
+
+    fn config(sources: Vec<Source>) -> PinnedJobConfig {
+        PinnedJobConfig {
+            sources,
+            keys: keys(),
+            ..PinnedJobConfig::default()
+        }
+    }
+
+    fn files_of(files: &[&str], config: &PinnedJobConfig) -> Result<Files, String> {
         let files: Vec<String> = files.iter().map(|f| (*f).to_owned()).collect();
-        let volume = volume(&files, sources, &keys())?.map(|v| serde_json::to_value(v).unwrap());
+        of_task(&files, config, &place()).map_err(|problem| match problem {
+            Problem::Missing(problem) | Problem::Source(problem) => problem,
+        })
+    }
+
+    /// `path <- object:key` of every mounted file.
+    fn mounted(files: &[&str], config: &PinnedJobConfig) -> Result<Vec<String>, String> {
+        let volume = files_of(files, config)?
+            .volume
+            .map(|v| serde_json::to_value(v).unwrap());
         let mut found = Vec::new();
         for source in volume.iter().flat_map(|v| v["sources"].as_array().unwrap()) {
             for (kind, projection) in source.as_object().unwrap() {
@@ -418,22 +401,20 @@ mod tests {
     ])]
     #[case::not_a_prefix("helm", &["helm/deep/secrets.txt <- secret helm:s", "helm/values.yaml <- secret helm:v"])]
     fn a_file_or_directory_is_mounted(#[case] file: &str, #[case] expected: &[&str]) {
-        assert_eq!(mounted(&[file], &sources(SOURCES)).unwrap(), expected);
+        assert_eq!(mounted(&[file], &config(sources(SOURCES))).unwrap(), expected);
     }
 
     #[test]
     fn several_files_make_one_volume_and_none_makes_none() {
         let all = mounted(
             &["/charts", "locust/basic.py", "locust/locust.conf", "charts"],
-            &sources(SOURCES),
+            &config(sources(SOURCES)),
         )
         .unwrap();
         assert_eq!(all.len(), 3);
-        assert_eq!(mounted(&["/"], &sources(SOURCES)).unwrap().len(), 6);
-        assert_eq!(volume(&[], &[], &BTreeMap::new()), Ok(None));
-        let volume = volume(&["charts".to_owned()], &sources(SOURCES), &keys())
-            .unwrap()
-            .unwrap();
+        assert_eq!(mounted(&["/"], &config(sources(SOURCES))).unwrap().len(), 6);
+        assert_eq!(files_of(&[], &config(vec![])), Ok(Files::default()));
+        let volume = files_of(&["charts"], &config(sources(SOURCES))).unwrap().volume;
         assert_eq!(
             serde_json::to_value(volume).unwrap(),
             json!({"defaultMode": 0o555, "sources": [{"configMap": {
@@ -444,7 +425,9 @@ mod tests {
     #[rstest]
     #[case(
         "locust/basik.py",
-        r#"no source has the file or directory locust/basik.py; did you mean "locust/basic.py"?"#
+        "neither spec.sources nor a ConfigMap labelled for service cart in stage prod, service cart, stage prod or project shop has \
+         the file or directory locust/basik.py (to add it: coxswain add-resource --project=shop --stage=prod --service=cart \
+         --resource=FILE --resourceUri=locust/basik.py)"
     )]
     #[case("../etc/passwd", "is refused")]
     #[case("a/../../b", "is refused")]
@@ -454,14 +437,14 @@ mod tests {
     #[case("..data/x", "is refused")]
     #[case("", "is no path")]
     fn what_can_t_be_mounted_is_said(#[case] file: &str, #[case] says: &str) {
-        let error = mounted(&[file], &sources(SOURCES)).unwrap_err();
+        let error = mounted(&[file], &config(sources(SOURCES))).unwrap_err();
         assert!(error.contains(says), "{error}");
     }
 
     #[rstest]
     #[case::same_file(
         "[{path: a, configMap: {name: m, key: k}}, {path: a, secret: {name: s, key: k}}]",
-        "sources[0] and sources[1] both provide a"
+        "ConfigMap m and Secret s both provide a"
     )]
     #[case::file_and_directory(
         "[{path: a, configMap: {name: m, key: k}}, {path: a/b, secret: {name: s, key: k}}]",
@@ -471,9 +454,9 @@ mod tests {
         "[{path: a, configMap: {name: gone}}]",
         "the ConfigMap gone that should have a does not exist or is empty"
     )]
-    #[case::no_sources("[]", "spec.sources has none")]
+    #[case::no_sources("[]", "neither spec.sources nor a ConfigMap labelled")]
     fn sources_that_don_t_fit(#[case] yaml: &str, #[case] says: &str) {
-        let error = mounted(&["a", "/"], &sources(yaml)).unwrap_err();
+        let error = mounted(&["a", "/"], &config(sources(yaml))).unwrap_err();
         assert!(error.contains(says), "{error}");
     }
 
@@ -481,6 +464,6 @@ mod tests {
     fn the_same_content_twice_is_no_conflict() {
         let twice =
             sources("[{path: a, configMap: {name: m, key: k}}, {path: /a, configMap: {name: m, key: k}}]");
-        assert_eq!(mounted(&["a"], &twice).unwrap(), ["a <- configMap m:k"]);
+        assert_eq!(mounted(&["a"], &config(twice)).unwrap(), ["a <- configMap m:k"]);
     }
 }
