@@ -103,7 +103,7 @@ fn previewed(args: &Args) -> anyhow::Result<Preview> {
         };
         definitions.snapshot.job_configs.retain(|config| of(config));
     }
-    let configs = definitions.snapshot.job_configs;
+    let configs = definitions.snapshot.job_configs.clone();
     refuse_mistakes(args, &configs)?;
     let task = Task {
         name: event.name.clone(),
@@ -114,8 +114,16 @@ fn previewed(args: &Args) -> anyhow::Result<Preview> {
         .find_map(|config| config.metadata.namespace.clone());
     let namespace = args.namespace.clone().or(own);
     let run = run_for(namespace.as_deref(), &event, &value)?;
-    let mut found = preview(&configs, &definitions.config_maps, &run, &place, &task, &value)
-        .map_err(|error| anyhow::anyhow!("{}, with {event_file}: {error}", shown(&args.configs)))?;
+    let mut found = preview(
+        &configs,
+        &definitions.config_maps,
+        &definitions.files_of(&place),
+        &run,
+        &place,
+        &task,
+        &value,
+    )
+    .map_err(|error| anyhow::anyhow!("{}, with {event_file}: {error}", shown(&args.configs)))?;
     if namespace.is_none() {
         // kubectl's own applies.
         found

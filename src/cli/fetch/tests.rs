@@ -176,7 +176,7 @@ fn what_is_asked_for_is_unpacked_with_its_mode() {
 #[case::pax_up([entry(b"l", EntryType::XHeader, b"18 path=../../out\n"), file("in")].concat(), "it has `..`")]
 #[case::pax_null([entry(b"l", EntryType::XHeader, b"13 path=a\0bc\n"), file("in")].concat(), "null byte")]
 #[case::pax_size([entry(b"l", EntryType::XHeader, b"9 size=5\n"), file("in")].concat(), "not stored plainly (size)")]
-#[case::endless_name(entry(b"l", EntryType::GNULongName, &[b'a'; 20_000]), "a name of more than 16384 bytes")]
+#[case::endless_name(entry(b"l", EntryType::GNULongName, &vec![b'a'; 20_000]), "a name of more than 16384 bytes")]
 #[case::twice([file("a"), file("a")].concat(), "a is there twice")]
 #[case::twice_in_disguise([file("a"), file("./a")].concat(), "a is there twice")]
 #[case::file_and_directory([file("a"), file("a/b")].concat(), "making the directory of a/b")]

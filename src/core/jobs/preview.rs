@@ -10,6 +10,8 @@ use serde_json::Value;
 use super::{
     assumed_keys,
     build::{self, JobError, JobInput},
+    files::lookup::Labelled,
+    lookup,
     matching::{every_condition, matching, unmet},
 };
 use crate::{
@@ -43,13 +45,14 @@ pub struct Skipped {
 
 /// The Jobs that the event creates, as the first try of the first attempt. They have no owner: the run that would own them is
 /// not there, and Kubernetes deletes at once what belongs to nobody. Of ConfigMaps that stand for directories `known` has the
-/// keys; what else the tasks' files ask for counts as there.
+/// keys, and `labelled` are those found by their labels; what else the tasks' files ask for counts as there.
 ///
 /// # Errors
 /// A Job that can't be made.
 pub fn preview(
     configs: &[Arc<JobConfig>],
     known: &BTreeMap<String, Vec<String>>,
+    labelled: &[Labelled],
     run: &SequenceExecution,
     place: &Place,
     task: &Task,
@@ -64,7 +67,7 @@ pub fn preview(
     });
     let pinned: Vec<PinnedJobConfig> = sorted
         .iter()
-        .filter_map(|config| pin(config, place, known))
+        .filter_map(|config| pin(config, place, known, labelled))
         .collect();
     // Nothing here is invalid: whoever calls has refused it.
     let matched = matching(&pinned, event).unwrap_or_default();
@@ -112,16 +115,23 @@ pub fn preview(
     Ok(found)
 }
 
-fn pin(config: &JobConfig, place: &Place, known: &BTreeMap<String, Vec<String>>) -> Option<PinnedJobConfig> {
+fn pin(
+    config: &JobConfig,
+    place: &Place,
+    known: &BTreeMap<String, Vec<String>>,
+    labelled: &[Labelled],
+) -> Option<PinnedJobConfig> {
     let spec = &config.spec;
-    Some(PinnedJobConfig {
+    let mut pinned = PinnedJobConfig {
         name: config.name_any(),
         specificity: specificity(&spec.scope, place)?,
         actions: spec.actions.clone(),
         sources: spec.sources.clone(),
         keys: assumed_keys(&spec.actions, &spec.sources, known),
         ..PinnedJobConfig::default()
-    })
+    };
+    lookup::assume(&mut pinned, labelled);
+    Some(pinned)
 }
 
 /// Why an action does not answer.
@@ -178,7 +188,15 @@ mod tests {
         };
         let event = json!({"type": "sh.keptn.event.action.triggered", "data": data});
         let place = Place::new("p", "s", "v").unwrap();
-        preview(configs, &BTreeMap::new(), &run.unwrap(), &place, &task, &event)
+        preview(
+            configs,
+            &BTreeMap::new(),
+            &[],
+            &run.unwrap(),
+            &place,
+            &task,
+            &event,
+        )
     }
 
     fn names(preview: &Preview) -> Vec<&str> {

@@ -132,7 +132,8 @@ impl Definitions {
     }
 
     /// The ConfigMaps with files for a place.
-    pub(super) fn files_of(&self, place: &Place) -> Vec<Labelled> {
+    /// The labelled ConfigMaps that apply to a place.
+    pub fn files_of(&self, place: &Place) -> Vec<Labelled> {
         let labelled = self.labelled.iter().filter_map(|meta| {
             let keys = self.config_maps.get(meta.name.as_ref()?)?;
             let found = Labelled::of(meta, place)?;
