@@ -15,7 +15,7 @@ use super::{
 
 /// One verdict of a quality gate, with every indicator. Its window, objective and queries are fixed before the first
 /// query.
-#[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[derive(Clone, CustomResource, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[kube(
     group = "coxswain.dev",
     version = "v1alpha1",

@@ -69,6 +69,7 @@ fn affected(definitions: &Definitions, change: &Change) -> Box<dyn Iterator<Item
             Kind::Objective => definitions.objectives.namespaces(),
             Kind::Indicator => definitions.indicators.namespaces(),
             Kind::Provider => definitions.providers.namespaces(),
+            Kind::AlertRoute => definitions.alert_routes.namespaces(),
         };
         namespaces.into_iter().map(move |namespace| (kind, namespace))
     };
@@ -93,6 +94,7 @@ async fn settle_all(context: &Context, definitions: &Definitions, dirty: BTreeSe
             Kind::Objective => settle(context, &definitions.objectives, &namespace).await,
             Kind::Indicator => settle(context, &definitions.indicators, &namespace).await,
             Kind::Provider => settle(context, &definitions.providers, &namespace).await,
+            Kind::AlertRoute => settle(context, &definitions.alert_routes, &namespace).await,
         };
         if !settled {
             failed.push((kind, namespace));

@@ -21,9 +21,9 @@ use crate::{
     api::{
         Approval, Evaluation, ProblemEvent, SequenceExecution, TaskResult,
         execution::{Pinned, PinnedJobConfig},
-        problem::ProblemState,
     },
     core::{
+        alerts,
         definitions::{self, Snapshot},
         jobs::observe::EventLine,
         labels,
@@ -150,7 +150,7 @@ impl Reader {
             .get(&ObjectRef::new(&by.name).within(&run.namespace().unwrap_or_default()));
         found
             .and_then(|p| p.readable())
-            .is_some_and(|p| p.metadata.uid == by.uid && p.spec.state == ProblemState::Resolved)
+            .is_some_and(|p| p.metadata.uid == by.uid && alerts::over(&p))
     }
 
     async fn attempt_definitions(
