@@ -261,7 +261,12 @@ fn user_roles(plurals: &[String]) -> Vec<(&'static str, Option<&'static str>, Ve
             "admin",
             Some("admin"),
             vec![
-                rule(GROUP, &ADMINS, WRITE, "decide where measurements come from, and which alerts start what"),
+                rule(
+                    GROUP,
+                    &ADMINS,
+                    WRITE,
+                    "decide where measurements come from, and which alerts start what",
+                ),
                 answers(),
                 rule(
                     GROUP,

@@ -9,6 +9,7 @@ pub mod flows;
 pub mod guarded;
 mod history;
 pub mod holds;
+pub mod inbound;
 pub mod metrics;
 pub mod stores;
 

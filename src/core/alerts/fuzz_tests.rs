@@ -76,6 +76,7 @@ fn alerts() -> impl Strategy<Value = Vec<u8>> {
             .to_string()
             .into_bytes()
     });
+    let whole = whole.boxed();
     prop_oneof![
         8 => whole.clone(),
         1 => proptest::collection::vec(any::<u8>(), 0..200),
