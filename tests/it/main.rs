@@ -23,5 +23,6 @@ mod model;
 mod playing;
 mod prometheus;
 mod scenarios;
+mod server;
 mod simulate;
 mod virtual_time;

@@ -144,7 +144,52 @@ mod tests {
     fn an_alert_becomes_a_problem_with_all_that_it_said() {
         let of = route::map(&AlertRouteSpec::default(), &alert()).unwrap();
         let opened = open(&of, "demo", "", &alert());
-        insta::assert_yaml_snapshot!(opened, @"");
+        insta::assert_yaml_snapshot!(opened, @r#"
+        apiVersion: coxswain.dev/v1alpha1
+        kind: ProblemEvent
+        metadata:
+          labels:
+            coxswain.dev/problem: hpq4xtz3lf
+            coxswain.dev/project: shop
+            coxswain.dev/service: cart
+            coxswain.dev/stage: qa
+          name: cart-slow-war6pilxvc
+          namespace: demo
+        spec:
+          project: shop
+          stage: qa
+          service: cart
+          problem:
+            problemTitle: Slow
+            ImpactedEntity: cart-1
+            ProblemDetails:
+              problemDetails: look at the dashboard
+            ProblemURL: "http://prometheus/graph?g0"
+            State: OPEN
+            alert:
+              annotations:
+                description: look at the dashboard
+                summary: p95 of cart-1 is 1.2 s
+              labels:
+                alertname: Slow
+                deployment: canary
+                pod: cart-1
+                project: shop
+                service: cart
+                stage: qa
+          labels:
+            alertname: Slow
+            deployment: canary
+            pod: cart-1
+            project: shop
+            service: cart
+            stage: qa
+          data:
+            deployment:
+              deploymentNames:
+                - canary
+          state: Open
+        "#);
     }
 
     #[test]
