@@ -254,7 +254,7 @@ impl Fold<'_> {
     async fn open_or_new(&self, label: &str) -> Result<Option<ProblemEvent>, Refusal> {
         let all = facts::inbound::problems(&self.app.context.client, self.namespace, label).await?;
         let mut all: Vec<_> = all.into_iter().filter(|p| problem::is_same(p, self.of)).collect();
-        all.sort_by_key(|p| age(p));
+        all.sort_by_key(age);
         if let Some(at) = all.iter().position(is_open) {
             return Ok(Some(all.swap_remove(at)));
         }

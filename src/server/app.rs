@@ -189,7 +189,9 @@ impl App {
         }
         let caches = self.caches.borrow().clone().filter(|_| *self.ready.borrow());
         let caches = caches.ok_or_else(|| Refusal::later("the operator is starting; send it again"))?;
-        let size = content_length(&parts.headers).unwrap_or(max);
+        // Of a body that does not say how long it is, the longest is believed.
+        let told = http_body::Body::size_hint(&body).upper();
+        let size = told.map_or(max, |n| usize::try_from(n).unwrap_or(usize::MAX));
         let too_big = || {
             tracing::warn!(
                 token = token.name,
@@ -268,10 +270,6 @@ async fn read(body: Body, max: usize) -> Result<Bytes, bool> {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) => Err(error.downcast_ref::<LengthLimitError>().is_some()),
     }
-}
-
-fn content_length(headers: &HeaderMap) -> Option<usize> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn asked_namespace(parts: &Parts) -> Option<String> {

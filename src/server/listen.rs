@@ -174,7 +174,7 @@ pub async fn serve(
             }
         };
         let Some((id, connection)) = open.enter(most) else {
-            tasks.spawn(turn_away(stream));
+            turn_away(&stream);
             continue;
         };
         let (open, tls, router, shutdown) = (open.clone(), tls.clone(), router.clone(), shutdown.clone());
@@ -191,7 +191,7 @@ pub async fn serve(
     let _ = tokio::time::timeout(PATIENCE, tasks.wait()).await;
 }
 
-async fn turn_away(stream: TcpStream) {
+fn turn_away(stream: &TcpStream) {
     let answer = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     let _ = stream.try_write(answer);
 }

@@ -82,7 +82,7 @@ pub fn ask(event: &CloudEvent, fresh: &str) -> Result<(Ask, String), Invalid> {
     let id = event.id.as_deref().unwrap_or(fresh);
     let context = context::of(event.context.as_deref(), &event.source, id);
     let of = Event {
-        event,
+        given: event,
         id,
         context: &context,
     };
@@ -119,16 +119,16 @@ pub fn ask(event: &CloudEvent, fresh: &str) -> Result<(Ask, String), Invalid> {
 }
 
 struct Event<'a> {
-    event: &'a CloudEvent,
+    given: &'a CloudEvent,
     id: &'a str,
     context: &'a str,
 }
 
 impl Event<'_> {
     fn text(&self, field: &str) -> Result<String, Invalid> {
-        match self.event.data.get(field) {
+        match self.given.data.get(field) {
             Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
-            Some(Value::String(_)) | None | Some(Value::Null) => Err(Invalid::new(
+            Some(Value::String(_) | Value::Null) | None => Err(Invalid::new(
                 format!("data.{field}"),
                 format!("is missing; name the {field}"),
             )),
@@ -145,11 +145,11 @@ impl Event<'_> {
     }
 
     fn name(&self, service: &str, what: &str) -> String {
-        names::event_name(service, what, &self.event.source, self.id)
+        names::event_name(service, what, &self.given.source, self.id)
     }
 
     fn labels(&self) -> BTreeMap<String, String> {
-        let given = self.event.data.get("labels").and_then(Value::as_object);
+        let given = self.given.data.get("labels").and_then(Value::as_object);
         let given = given.into_iter().flatten();
         given
             .map(|(key, value)| (key.clone(), jsonpath::text(value)))
@@ -183,7 +183,7 @@ impl Event<'_> {
                 format!("{sequence:?} is no name of a sequence"),
             ));
         }
-        let data = &self.event.data;
+        let data = &self.given.data;
         if data.get("problem").is_some_and(Value::is_object) {
             return self.problem(&place, sequence);
         }
@@ -200,7 +200,7 @@ impl Event<'_> {
             context: Some(self.context.to_owned()),
             triggered_by: Some(SourceRef {
                 kind: "Event".to_owned(),
-                name: cut(&self.event.type_, 253),
+                name: cut(&self.given.type_, 253),
                 uid: Some(cut(self.id, 63)),
             }),
             labels: self.labels(),
@@ -213,7 +213,7 @@ impl Event<'_> {
     }
 
     fn problem(&self, place: &Place, sequence: &str) -> Result<Ask, Invalid> {
-        let mut data = self.event.data.clone();
+        let mut data = self.given.data.clone();
         // v1's bridge wrote the title so, and Go read it without regard to case.
         if let Some(problem) = data.get_mut("problem").and_then(Value::as_object_mut) {
             for (theirs, ours) in [("ProblemTitle", "problemTitle"), ("RootCause", "rootCause")] {
@@ -261,7 +261,7 @@ impl Event<'_> {
 
     fn evaluation(&self) -> Result<Ask, Invalid> {
         let place = self.place()?;
-        let block = self.event.data.get("evaluation").and_then(Value::as_object);
+        let block = self.given.data.get("evaluation").and_then(Value::as_object);
         let text = |field: &str| {
             let found = block.and_then(|b| b.get(field)).and_then(Value::as_str);
             found.map(str::trim).filter(|text| !text.is_empty())
@@ -284,7 +284,7 @@ impl Event<'_> {
             }
         };
         let deployment = self
-            .event
+            .given
             .data
             .get("deployment")
             .and_then(|d| d.get("deploymentNames"));
@@ -316,7 +316,7 @@ impl Event<'_> {
                 "is missing; send the id of the .triggered event that this one answers",
             )
         };
-        self.event.triggered_id.clone().ok_or_else(missing)
+        self.given.triggered_id.clone().ok_or_else(missing)
     }
 
     fn task(&self, task: &str, type_: TaskResultType) -> Result<Ask, Invalid> {
@@ -333,20 +333,20 @@ impl Event<'_> {
         };
         let result = said("result", "pass, warning or fail")?;
         let status = said("status", "succeeded or errored")?;
-        let mut data = self.event.data.clone();
+        let mut data = self.given.data.clone();
         for own in [
             "project", "stage", "service", "labels", "result", "status", "message",
         ] {
             data.remove(own);
         }
         small(&data)?;
-        let message = self.event.data.get("message").and_then(Value::as_str);
+        let message = self.given.data.get("message").and_then(Value::as_str);
         Ok(Ask::Task(Box::new(Said {
             name: self.name(task, if finished { "finished" } else { "started" }),
             task: task.to_owned(),
             place,
             triggered_id,
-            source: cut(&self.event.source, 253),
+            source: cut(&self.given.source, 253),
             type_,
             result: result.map(|text| cut(&text, 63)),
             status: status.map(|text| cut(&text, 63)),
@@ -370,7 +370,7 @@ impl Event<'_> {
         } else {
             None
         };
-        let reason = self.event.data.get("message").and_then(Value::as_str);
+        let reason = self.given.data.get("message").and_then(Value::as_str);
         Ok(Ask::Answer(Answered {
             place,
             triggered_id,

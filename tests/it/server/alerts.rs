@@ -224,7 +224,7 @@ fn nothing_that_was_answered_2xx_is_lost() {
                 for (code, prints) in join_all(posts).await {
                     assert!(matches!(code, 200 | 503), "{code}");
                     if code == 200 {
-                        prints.iter().for_each(|p| drop(waiting.remove(p)));
+                        waiting.retain(|p| !prints.contains(p));
                         accepted.extend(prints.iter().cloned());
                     }
                 }

@@ -34,6 +34,10 @@ fn taken(test: &str, bodies: Vec<String>) -> usize {
     World::run(async move |world: World| {
         let tokens = Tokens::new(&test);
         world.apply(SHOP);
+        // What is stored counts here, not what is done about it.
+        world.apply(
+            "{apiVersion: v1, kind: Namespace, metadata: {name: demo, labels: {coxswain.dev/hold: 'true'}}}",
+        );
         let (_operator, door) = open(&world, "operator", tokens.settings()).await;
         let (before, begun) = (resident(), Instant::now());
         let mut waiting = bodies;
