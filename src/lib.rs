@@ -9,7 +9,7 @@
 //! - [`facts`]: reads, and the clock.
 //! - [`effects`]: writes; the one place that changes anything.
 //! - [`controllers`]: one file per kind: facts -> decide -> effects.
-//! - [`server`]: HTTP: is the operator alive and ready?
+//! - [`server`]: HTTP: is the operator alive and ready? And events and alerts in.
 //! - [`cli`]: one file per command.
 
 pub mod api;

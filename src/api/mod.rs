@@ -9,6 +9,7 @@
     reason = "kube's derive repeats each spec in a scope of its own; columns look alike"
 )]
 
+pub mod alertroute;
 pub mod approval;
 pub mod common;
 pub mod delivery;
@@ -26,6 +27,7 @@ pub mod sli;
 pub mod slo;
 pub mod taskresult;
 
+pub use alertroute::{AlertRoute, AlertRouteSpec};
 pub use approval::{Approval, ApprovalSpec, ApprovalStatus};
 pub use common::{
     Condition, ConfigStatus, HasConfigStatus, LocalRef, Scope, Timestamp, condition_is, set_condition,
@@ -66,5 +68,6 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
         Approval::crd(),
         Delivery::crd(),
         TaskResult::crd(),
+        AlertRoute::crd(),
     ]
 }

@@ -31,13 +31,14 @@ use super::{
     printcolumn(name = "Service", type_ = "string", json_path = ".spec.service"),
     printcolumn(name = "Problem", type_ = "string", json_path = ".spec.problem.problemTitle"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Firing", type_ = "integer", json_path = ".status.firing"),
     printcolumn(name = "Run", type_ = "string", json_path = ".status.execution"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.project == oldSelf.project && self.stage == oldSelf.stage && self.service == oldSelf.service && self.problem == oldSelf.problem && has(self.labels) == has(oldSelf.labels) && (!has(self.labels) || self.labels == oldSelf.labels) && has(self.data) == has(oldSelf.data) && (!has(self.data) || self.data == oldSelf.data) && has(self.sequence) == has(oldSelf.sequence) && (!has(self.sequence) || self.sequence == oldSelf.sequence)").message("spec is immutable but for spec.state: create another ProblemEvent")
+    validation = Rule::new("self.project == oldSelf.project && self.stage == oldSelf.stage && self.service == oldSelf.service && self.problem == oldSelf.problem && has(self.labels) == has(oldSelf.labels) && (!has(self.labels) || self.labels == oldSelf.labels) && has(self.data) == has(oldSelf.data) && (!has(self.data) || self.data == oldSelf.data) && has(self.sequence) == has(oldSelf.sequence) && (!has(self.sequence) || self.sequence == oldSelf.sequence) && has(self.context) == has(oldSelf.context) && (!has(self.context) || self.context == oldSelf.context)").message("spec is immutable but for spec.state: create another ProblemEvent")
 )]
 pub struct ProblemEventSpec {
     /// The project.
@@ -72,6 +73,13 @@ pub struct ProblemEventSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub sequence: Option<String>,
+    /// The flow that the problem and its runs are part of; v1's shkeptncontext. Default: the problem's own uid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(max = 63),
+        regex(pattern = r"^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$")
+    )]
+    pub context: Option<String>,
     /// `Resolved` says that the problem is over: the run stops before its next action.
     #[serde(default)]
     pub state: ProblemState,
@@ -127,6 +135,24 @@ pub struct ProblemEventStatus {
     /// How many runs there were.
     #[serde(default)]
     pub runs: i32,
+    /// After a run that succeeded, while alerts still fire: when they are believed, and the next run starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recheck_at: Option<Timestamp>,
+    /// The alerts that told of the problem, newest first; at most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<AlertStatus>,
+    /// The fingerprints of further alerts that fire; at most 2000.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_alerts: Vec<String>,
+    /// How many alerts fire, of those that are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firing: Option<i32>,
+    /// How many alerts came that are in neither list any more; their end is not waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts_dropped: Option<i32>,
+    /// How many alerts Alertmanager left out of its last message (its `max_alerts`); nothing is known of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts_truncated: Option<i32>,
     /// When the problem ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
@@ -137,4 +163,23 @@ pub struct ProblemEventStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// One alert.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertStatus {
+    /// What tells it from others: Alertmanager's hash of its labels.
+    pub fingerprint: String,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// What people read of it: its summary.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub summary: String,
+    /// Since when it fires, or fired.
+    pub starts_at: Timestamp,
+    /// When it was resolved; absent while it fires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_at: Option<Timestamp>,
 }

@@ -41,13 +41,14 @@ const READ: &[&str] = &["get", "list", "watch"];
 const WRITE: &[&str] = &["create", "update", "patch", "delete"];
 
 /// What users define; Coxswain only reads it.
-const DEFINITIONS: [&str; 6] = [
+const DEFINITIONS: [&str; 7] = [
     "shipyards",
     "remediations",
     "jobconfigs",
     "servicelevelobjectives",
     "servicelevelindicators",
     "metricsproviders",
+    "alertroutes",
 ];
 /// What happens.
 const RUNS: [&str; 6] = [
@@ -58,14 +59,15 @@ const RUNS: [&str; 6] = [
     "deliveries",
     "taskresults",
 ];
-/// The only kind with URLs: whoever writes it decides where the operator sends requests.
-const ADMINS: &str = "metricsproviders";
+/// The only kind with URLs, whose writer decides where the operator sends requests; and the kind whose writer decides which
+/// alerts start what.
+const ADMINS: [&str; 2] = ["metricsproviders", "alertroutes"];
 /// Written by the operator, answered by those who may approve.
 const QUESTIONS: &str = "approvals";
 /// Created once, by who did the task.
 const RESULTS: &str = "taskresults";
 
-const STATUSES: [&str; 11] = [
+const STATUSES: [&str; 12] = [
     "shipyards/status",
     "remediations/status",
     "jobconfigs/status",
@@ -77,6 +79,7 @@ const STATUSES: [&str; 11] = [
     "evaluations/status",
     "approvals/status",
     "deliveries/status",
+    "alertroutes/status",
 ];
 
 fn rule<'a>(group: &'a str, resources: &[&'a str], verbs: &'a [&'a str], why: &'a str) -> Rule<'a> {
@@ -104,8 +107,14 @@ fn operator() -> Vec<Rule<'static>> {
         rule(
             GROUP,
             &["problemevents"],
-            &["delete"],
-            "closed problems are removed after a week",
+            &["create", "delete"],
+            "alerts and events open problems; closed ones are removed after a week",
+        ),
+        rule(
+            GROUP,
+            &["taskresults"],
+            &["create"],
+            "what outside executors say in events",
         ),
         rule(
             GROUP,
@@ -219,7 +228,7 @@ fn user_roles(plurals: &[String]) -> Vec<(&'static str, Option<&'static str>, Ve
     let everyday: Vec<&str> = all
         .iter()
         .copied()
-        .filter(|plural| ![ADMINS, QUESTIONS, RESULTS].contains(plural))
+        .filter(|plural| !ADMINS.contains(plural) && ![QUESTIONS, RESULTS].contains(plural))
         .collect();
     let answers = || {
         rule(
@@ -243,7 +252,7 @@ fn user_roles(plurals: &[String]) -> Vec<(&'static str, Option<&'static str>, Ve
                     GROUP,
                     &everyday,
                     WRITE,
-                    "write everything but metricsproviders, which decide where requests go, and what others say",
+                    "write everything but metricsproviders, which decide where requests go, alertroutes, and what others say",
                 ),
                 rule(GROUP, &[QUESTIONS], READ, "see questions, but not answer them"),
                 rule(
@@ -266,7 +275,12 @@ fn user_roles(plurals: &[String]) -> Vec<(&'static str, Option<&'static str>, Ve
             "admin",
             Some("admin"),
             vec![
-                rule(GROUP, &[ADMINS], WRITE, "decide where measurements come from"),
+                rule(
+                    GROUP,
+                    &ADMINS,
+                    WRITE,
+                    "decide where measurements come from, and which alerts start what",
+                ),
                 answers(),
                 rule(
                     GROUP,
@@ -471,9 +485,11 @@ mod tests {
 
     #[test]
     fn only_admins_say_where_requests_go() {
-        assert!(verbs("editor", ADMINS).is_empty());
+        for kind in ADMINS {
+            assert!(verbs("editor", kind).is_empty());
+            assert!(verbs("admin", kind).contains("update"));
+        }
         assert!(verbs("editor", "jobconfigs").contains("update"));
-        assert!(verbs("admin", ADMINS).contains("update"));
     }
 
     #[rstest]

@@ -73,6 +73,7 @@ fn affected<'a>(definitions: &'a Definitions, change: &'a Change) -> Box<dyn Ite
             Kind::Objective => definitions.objectives.namespaces(),
             Kind::Indicator => definitions.indicators.namespaces(),
             Kind::Provider => definitions.providers.namespaces(),
+            Kind::AlertRoute => definitions.alert_routes.namespaces(),
         };
         namespaces.into_iter().map(move |namespace| (kind, namespace))
     };
@@ -101,6 +102,7 @@ fn concerned(kind: Kind) -> &'static [Kind] {
         Kind::Objective => &[Kind::Objective],
         Kind::Indicator => &[Kind::Indicator],
         Kind::Provider => &[Kind::Provider],
+        Kind::AlertRoute => &[Kind::AlertRoute],
     }
 }
 
@@ -134,6 +136,7 @@ async fn settle_all(context: &Context, definitions: &Definitions, dirty: BTreeSe
             Kind::Objective => settle(context, &definitions.objectives, &namespace, nothing_more).await,
             Kind::Indicator => settle(context, &definitions.indicators, &namespace, nothing_more).await,
             Kind::Provider => settle(context, &definitions.providers, &namespace, nothing_more).await,
+            Kind::AlertRoute => settle(context, &definitions.alert_routes, &namespace, nothing_more).await,
         };
         if !settled {
             failed.push((kind, namespace));

@@ -14,7 +14,7 @@ pub mod run;
 pub mod supervise;
 pub mod wake;
 
-pub use run::{Options, run};
+pub use run::{Options, run, run_sharing};
 
 use std::sync::Arc;
 

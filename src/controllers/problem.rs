@@ -19,8 +19,11 @@ use super::{
     wake::{Wake, Woken},
 };
 use crate::{
-    api::{ProblemEvent, SequenceExecution, problem::ProblemState},
-    core::remediation::problem::{self, Facts},
+    api::{ProblemEvent, SequenceExecution},
+    core::{
+        alerts,
+        remediation::problem::{self, Facts},
+    },
     facts::{self, READ_TIMEOUT, WATCH_TIMEOUT, guarded::Guarded},
 };
 
@@ -58,7 +61,7 @@ pub fn watch(
             // A problem that is over stops its run before the next action.
             if let Ok(watcher::Event::Apply(changed)) = event
                 && let Some(problem) = changed.readable()
-                && problem.spec.state == ProblemState::Resolved
+                && alerts::over(&problem)
                 && let Some(run) = problem.status.as_ref().and_then(|s| s.execution.as_ref())
             {
                 runs.wake(ObjectRef::new(run).within(&problem.namespace().unwrap_or_default()));

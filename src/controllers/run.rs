@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Context, children, definitions, delivery, evaluation, execution, history, problem, retry, wake};
 use crate::{
-    api::{Delivery, Evaluation},
+    api::{Delivery, Evaluation, ProblemEvent},
     core::{jobs::images::AllowedImages, labels},
     facts::{
         ended::EndedReader, execution::Reader, filled::filled, guarded::Guarded, holds::Holds,
@@ -50,12 +50,24 @@ pub async fn run(
     options: &Options,
     shutdown: CancellationToken,
 ) -> Result<(), Ended> {
+    run_sharing(context, metrics, options, shutdown, |_, _| ()).await
+}
+
+/// As [`run`]; `share` is given the caches of definitions and of open problems, which are being filled.
+pub async fn run_sharing(
+    context: Arc<Context>,
+    metrics: Arc<dyn MetricsSource>,
+    options: &Options,
+    shutdown: CancellationToken,
+    share: impl FnOnce(&Definitions, &Store<Guarded<ProblemEvent>>),
+) -> Result<(), Ended> {
     let client = &context.client;
     let (definitions, definition_watches) = Definitions::start(client, None);
     let (holds, hold_changes) = Holds::watch(client, &options.own_namespace);
     let (wake_runs, woken_runs) = wake::channel();
     let (wake_problems, woken_problems) = wake::channel();
     let (open, problem_stream) = problem::watch(client, wake_runs.clone(), wake_problems.clone());
+    share(&definitions, &open);
     let (jobs, pods, job_changes) = children::watch_jobs(client);
     let (unanswered, evaluation_stream) = evaluation::watch(client);
     let (deliveries, delivery_stream) = delivery::watch(client);

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     api::{SequenceExecution, common::Object, shipyard::Task},
-    core::{definitions::lookup::triggered as triggered_type, payload},
+    core::{definitions::lookup::triggered as triggered_type, inbound::context, payload},
 };
 
 /// The event that starts a task, as a CloudEvent. It follows from its arguments alone, so that it is the same after a
@@ -33,21 +33,12 @@ pub fn triggered(
     event
 }
 
-/// A UUID (version 8: made from a hash) for the event of one task of one attempt.
-fn id(execution_uid: &str, attempt: i32, task: usize) -> String {
+/// The id of the event that starts one task of one attempt; what answers it names it as `triggeredid`.
+pub fn id(execution_uid: &str, attempt: i32, task: usize) -> String {
     let digest = Sha256::digest(format!("{execution_uid}/{attempt}/{task}"));
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
-    let number = u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62) | 0x8 << 76 | 0x2 << 62;
-    let hex = format!("{number:032x}");
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
+    context::from_bytes(bytes)
 }
 
 #[cfg(test)]

@@ -30,6 +30,10 @@ pub const PROJECT: &str = "coxswain.dev/project";
 pub const STAGE: &str = "coxswain.dev/stage";
 /// Label: the service.
 pub const SERVICE: &str = "coxswain.dev/service";
+/// Label: the kind of problem on this service; see [`crate::core::names::problem_label`].
+pub const PROBLEM: &str = "coxswain.dev/problem";
+/// Annotation: what asked for the object, and by which token.
+pub const ASKED_BY: &str = "coxswain.dev/asked-by";
 /// Annotation of a Delivery that is held because it may have been restored: its own uid lets it start.
 pub const CONFIRM: &str = "coxswain.dev/confirm";
 /// Label: what Velero sets on everything that it restores.

@@ -1,12 +1,14 @@
 //! Every decision, pure: facts and `now` in, a decision out.
 
 pub mod address;
+pub mod alerts;
 pub mod approval;
 pub mod definitions;
 pub mod delivery;
 pub mod evaluation;
 pub mod event;
 pub mod history;
+pub mod inbound;
 pub mod invalid;
 pub mod jobs;
 pub mod jsonpath;

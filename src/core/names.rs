@@ -176,6 +176,25 @@ pub fn retry_name(execution_name: &str, execution_uid: &str, id: &str) -> String
     format!("{}-{hash}", label_part(execution_name, 40))
 }
 
+/// What stands for one kind of problem on one service of a namespace: its title and its root cause.
+pub fn problem_label(project: &str, stage: &str, service: &str, title: &str, cause: Option<&str>) -> String {
+    hash(&[project, stage, service, title, cause.unwrap_or_default()])
+}
+
+/// The name of the problem that alerts open after the one of uid `after`, which is empty where there was none:
+/// `<service>-<title>-<hash>`, at most 52 characters.
+pub fn problem_name(service: &str, title: &str, label: &str, after: &str) -> String {
+    let hash = hash(&[label, "problem", after]);
+    format!("{}-{}-{hash}", label_part(service, 20), label_part(title, 20))
+}
+
+/// The name of what an event asks for: `<service>-<what>-<hash>`, at most 52 characters. An event is the same as another
+/// when its source and id are.
+pub fn event_name(service: &str, what: &str, source: &str, id: &str) -> String {
+    let hash = hash(&["event", source, id]);
+    format!("{}-{}-{hash}", label_part(service, 20), label_part(what, 20))
+}
+
 /// Whether this is a DNS label: 1 to 63 of `a-z`, `0-9` and `-`, with `-` neither first nor last.
 pub fn is_dns_label(name: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';

@@ -198,6 +198,34 @@ impl Effects {
         bounded("write", object, api.replace(&name, &params(), object)).await
     }
 
+    /// Writes the object, but for its status, in the name of this user, if nobody changed it since its resourceVersion. The
+    /// operator needs the right to impersonate that user.
+    pub async fn write_as<K>(&self, user: &str, object: &K) -> Result<K, Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Serialize,
+    {
+        let wrong = |source: kube::Error| Error::Api {
+            verb: "write",
+            kind: K::kind(&()).into_owned(),
+            name: object.name_any(),
+            source: Box::new(source),
+        };
+        let path = K::url_path(&(), object.namespace().as_deref());
+        let body = serde_json::to_vec(object).map_err(|e| wrong(kube::Error::SerdeError(e)))?;
+        let request = kube::core::Request::new(path).replace(&object.name_any(), &params(), body);
+        let mut request = request.map_err(|e| wrong(kube::Error::BuildRequest(e)))?;
+        let name = user.parse().map_err(|_| {
+            let io = std::io::Error::other(format!("{user:?} is no user's name"));
+            wrong(kube::Error::ReadEvents(io))
+        })?;
+        request.headers_mut().insert("Impersonate-User", name);
+        bounded("write", object, self.client.request(request)).await
+    }
+
     /// Asks the API server whether it would create this object; nothing is created.
     pub async fn try_create<K>(&self, object: &K) -> Result<(), Error>
     where

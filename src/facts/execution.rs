@@ -18,8 +18,9 @@ use serde::de::DeserializeOwned;
 
 use super::{READ_TIMEOUT, guarded::Guarded, holds::Holds, targets::Kinds};
 use crate::{
-    api::{Approval, Evaluation, ProblemEvent, SequenceExecution, TaskResult, problem::ProblemState},
+    api::{Approval, Evaluation, ProblemEvent, SequenceExecution, TaskResult},
     core::{
+        alerts,
         definitions::{self, Snapshot},
         jobs::{
             images::{AllowedImages, ImagePolicy},
@@ -155,7 +156,7 @@ impl Reader {
             .get(&ObjectRef::new(&by.name).within(&run.namespace().unwrap_or_default()));
         found
             .and_then(|p| p.readable())
-            .is_some_and(|p| p.metadata.uid == by.uid && p.spec.state == ProblemState::Resolved)
+            .is_some_and(|p| p.metadata.uid == by.uid && alerts::over(&p))
     }
 
     async fn attempt_definitions(

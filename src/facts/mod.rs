@@ -10,6 +10,7 @@ pub mod flows;
 pub mod guarded;
 mod history;
 pub mod holds;
+pub mod inbound;
 pub mod metrics;
 pub mod stores;
 pub mod targets;

@@ -16,7 +16,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::api::{
-    JobConfig, MetricsProvider, Remediation, ServiceLevelIndicator, ServiceLevelObjective, Shipyard,
+    AlertRoute, JobConfig, MetricsProvider, Remediation, ServiceLevelIndicator, ServiceLevelObjective,
+    Shipyard,
 };
 
 use super::{WATCH_TIMEOUT, guarded::Guarded};
@@ -42,17 +43,20 @@ pub enum Kind {
     Indicator,
     /// `MetricsProvider`
     Provider,
+    /// `AlertRoute`
+    AlertRoute,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Shipyard,
         Self::Remediation,
         Self::JobConfig,
         Self::Objective,
         Self::Indicator,
         Self::Provider,
+        Self::AlertRoute,
     ];
 }
 
@@ -143,6 +147,8 @@ pub struct Definitions {
     pub indicators: Cache<ServiceLevelIndicator>,
     /// Where queries are answered.
     pub providers: Cache<MetricsProvider>,
+    /// Whose problem an alert tells of.
+    pub alert_routes: Cache<AlertRoute>,
     changes: broadcast::Sender<Change>,
 }
 
@@ -157,6 +163,7 @@ impl Definitions {
         let (objectives, four) = watch(client, namespace, Kind::Objective, &changes);
         let (indicators, five) = watch(client, namespace, Kind::Indicator, &changes);
         let (providers, six) = watch(client, namespace, Kind::Provider, &changes);
+        let (alert_routes, seven) = watch(client, namespace, Kind::AlertRoute, &changes);
         let definitions = Self {
             shipyards,
             remediations,
@@ -164,9 +171,10 @@ impl Definitions {
             objectives,
             indicators,
             providers,
+            alert_routes,
             changes,
         };
-        let work = futures::future::join_all([one, two, three, four, five, six]).map(|_| ());
+        let work = futures::future::join_all([one, two, three, four, five, six, seven]).map(|_| ());
         (definitions, work.boxed())
     }
 
@@ -189,7 +197,8 @@ impl Definitions {
         self.job_configs.wait_until_ready().await?;
         self.objectives.wait_until_ready().await?;
         self.indicators.wait_until_ready().await?;
-        self.providers.wait_until_ready().await
+        self.providers.wait_until_ready().await?;
+        self.alert_routes.wait_until_ready().await
     }
 
     /// Every change from now on. A reader that falls behind is told [`Change::All`] in place of what it missed.

@@ -1,4 +1,15 @@
-//! HTTP: is the operator alive, and is it ready?
+//! HTTP: is the operator alive, and is it ready? And what comes in: events and alerts.
+
+mod alerts;
+pub mod answer;
+pub mod app;
+mod events;
+mod keys;
+mod limits;
+pub mod listen;
+pub mod tokens;
+
+pub use app::{Caches, Settings, router};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use tokio::{net::TcpListener, sync::watch};

@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::{Error, Errors, Kind, Reading, schema};
-use crate::api::{ProblemEventSpec, common::Object};
+use crate::{
+    api::{ProblemEventSpec, common::Object},
+    core::inbound,
+};
 
 const PREFIX: &str = "sh.keptn.event.";
 /// The attributes of a CloudEvent, and those that Keptn and its tools add.
@@ -53,22 +56,7 @@ impl Event {
     /// # Errors
     /// A `problem` or `labels` that a ProblemEvent can't have.
     pub fn problem(&self) -> Option<Result<ProblemEventSpec, serde_json::Error>> {
-        let mut rest = self.data.clone();
-        let problem = rest.remove("problem")?;
-        let mut spec = Object::new();
-        for name in ["project", "stage", "service", "labels"] {
-            if let Some(value) = rest.remove(name).filter(|value| !value.is_null()) {
-                spec.insert(name.to_owned(), value);
-            }
-        }
-        spec.insert("problem".to_owned(), problem);
-        if !rest.is_empty() {
-            spec.insert("data".to_owned(), Value::Object(rest));
-        }
-        if self.is_sequence {
-            spec.insert("sequence".to_owned(), self.name.clone().into());
-        }
-        Some(serde_json::from_value(Value::Object(spec)))
+        inbound::problem(&self.data, self.is_sequence.then_some(self.name.as_str()))
     }
 }
 

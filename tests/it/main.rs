@@ -24,5 +24,6 @@ mod model;
 mod playing;
 mod prometheus;
 mod scenarios;
+mod server;
 mod simulate;
 mod virtual_time;

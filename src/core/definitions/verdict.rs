@@ -8,10 +8,10 @@ use kube::{Resource, ResourceExt};
 
 use crate::{
     api::{
-        Condition, HasConfigStatus, JobConfig, MetricsProvider, Remediation, Scope, ServiceLevelIndicator,
-        ServiceLevelObjective, Shipyard, set_condition,
+        AlertRoute, Condition, HasConfigStatus, JobConfig, MetricsProvider, Remediation, Scope,
+        ServiceLevelIndicator, ServiceLevelObjective, Shipyard, set_condition,
     },
-    core::Invalid,
+    core::{Invalid, alerts},
 };
 
 use super::{lookup::age, validate};
@@ -71,6 +71,15 @@ impl Definition for ServiceLevelIndicator {
     }
     fn mistakes(&self) -> Vec<Invalid> {
         validate::indicator(self)
+    }
+}
+
+impl Definition for AlertRoute {
+    fn scope(&self) -> Option<&Scope> {
+        None
+    }
+    fn mistakes(&self) -> Vec<Invalid> {
+        alerts::route::mistakes(self)
     }
 }
 

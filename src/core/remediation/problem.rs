@@ -1,15 +1,16 @@
 //! What a problem calls for: its run, and what the run's end means for it.
 
 use jiff::Timestamp;
+use serde_json::json;
 
+use super::get_action;
 use crate::{
     api::{
-        Condition, ProblemEvent, ProblemEventStatus, SequenceExecution, Timestamp as ApiTime,
+        Condition, Duration, ProblemEvent, ProblemEventStatus, SequenceExecution, Timestamp as ApiTime,
         common::{Object, SourceRef, Time, set_condition},
-        problem::ProblemState,
     },
     core::{
-        labels, names,
+        alerts, labels, names,
         note::Note,
         sequence::{defaults, phases},
     },
@@ -17,6 +18,11 @@ use crate::{
 
 /// The sequence that heals, where the problem names none.
 pub const REMEDIATION: &str = "remediation";
+
+/// After a run that succeeded alerts may still fire for so long, because they look back; then they are believed.
+pub const RECHECK: Duration = Duration::from_secs(600);
+/// So many runs has a problem at most.
+const RUNS: i32 = 2;
 
 /// What is known when a problem is looked at.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +59,7 @@ pub fn step(problem: &ProblemEvent, facts: &Facts, now: Timestamp) -> Decision {
         return d;
     }
     d.status.observed_generation = problem.metadata.generation;
-    let resolved = problem.spec.state == ProblemState::Resolved;
+    let resolved = alerts::over(problem);
     if d.status.runs == 0 {
         open(problem, facts, resolved, now, &mut d);
     } else {
@@ -95,9 +101,20 @@ fn open(problem: &ProblemEvent, facts: &Facts, resolved: bool, now: Timestamp, d
         d.again = Some(expiry);
         return live(d, now, "Open", "DuplicateProblem", &message);
     }
-    let run = run_of(problem, 1);
+    begin(problem, 1, None, now, d);
+}
+
+/// Starts the run of this number. It goes on where the run before it, of this payload, left off.
+fn begin(problem: &ProblemEvent, number: i32, before: Option<&Object>, now: Timestamp, d: &mut Decision) {
+    let mut run = run_of(problem, u32::try_from(number).unwrap_or(1));
+    let index = before.map_or(0, get_action::index);
+    if index > 0 {
+        let data = run.spec.data.get_or_insert_default();
+        data.insert("get-action".to_owned(), json!({ "actionIndex": index }));
+    }
     let name = run.metadata.name.clone().unwrap_or_default();
-    d.status.runs = 1;
+    d.status.runs = number;
+    d.status.recheck_at = None;
     d.status.execution = Some(name.clone());
     d.create = Some(Box::new(run));
     live(
@@ -111,6 +128,37 @@ fn open(problem: &ProblemEvent, facts: &Facts, resolved: bool, now: Timestamp, d
         "RunStarted",
         format!("started SequenceExecution {name}"),
     ));
+}
+
+/// After a run that succeeded while alerts still fire: waits for their end, then tries once more, then gives up.
+fn recheck(problem: &ProblemEvent, run: &SequenceExecution, firing: usize, now: Timestamp, d: &mut Decision) {
+    let status = run.status.clone().unwrap_or_default();
+    let ended = status.finished_at.as_ref().map_or(now, |at| at.0);
+    let at = ended.checked_add(RECHECK.signed()).unwrap_or(Timestamp::MAX);
+    let name = d.status.execution.clone().unwrap_or_default();
+    let fire = if firing == 1 {
+        "an alert still fires".to_owned()
+    } else {
+        format!("{firing} alerts still fire")
+    };
+    if now < at {
+        d.again = Some(at);
+        d.status.recheck_at = Some(ApiTime(at));
+        let message = format!("run {name} succeeded, but {fire}; they are waited for until {at:.0}");
+        return live(d, now, "Healing", "Rechecking", &message);
+    }
+    if d.status.runs < RUNS {
+        let number = d.status.runs + 1;
+        d.notes.push(Note::warning(
+            "StillFiring",
+            format!("{fire} {RECHECK} after run {name} succeeded; the next action is tried"),
+        ));
+        return begin(problem, number, status.payload.as_ref(), now, d);
+    }
+    d.status.recheck_at = None;
+    let message =
+        format!("somebody has to look: {fire} {RECHECK} after run {name} succeeded, the second one");
+    end(d, now, "Exhausted", "StillFiring", &message, false);
 }
 
 fn follow(problem: &ProblemEvent, facts: &Facts, resolved: bool, now: Timestamp, d: &mut Decision) {
@@ -148,6 +196,14 @@ fn follow(problem: &ProblemEvent, facts: &Facts, resolved: bool, now: Timestamp,
         };
         return live(d, now, phase, phase, &message);
     }
+    if let (phases::SUCCEEDED, false, Some(firing)) = (
+        status.phase.as_str(),
+        resolved,
+        problem.status.as_ref().and_then(alerts::firing),
+    ) {
+        return recheck(problem, run, firing, now, d);
+    }
+    d.status.recheck_at = None;
     let (phase, good) = match status.phase.as_str() {
         phases::SUCCEEDED => ("Healed", true),
         phases::RESOLVED => ("Resolved", true),
@@ -190,11 +246,18 @@ fn join(joined: &ProblemEvent, now: Timestamp, d: &mut Decision) {
     );
 }
 
+/// The flow that a problem's runs are part of: what it names, else its own uid.
+pub fn context_of(problem: &ProblemEvent) -> String {
+    let own = || problem.metadata.uid.clone().unwrap_or_default();
+    problem.spec.context.clone().unwrap_or_else(own)
+}
+
 /// The problem's run of this number.
 fn run_of(problem: &ProblemEvent, number: u32) -> SequenceExecution {
     let spec = &problem.spec;
     let uid = problem.metadata.uid.clone().unwrap_or_default();
     let own = problem.metadata.name.clone().unwrap_or_default();
+    let context = context_of(problem);
     let mut data: Object = spec.data.clone().unwrap_or_default();
     if let Ok(told) = serde_json::to_value(&spec.problem) {
         data.insert("problem".to_owned(), told);
@@ -206,7 +269,7 @@ fn run_of(problem: &ProblemEvent, number: u32) -> SequenceExecution {
             stage: spec.stage.clone(),
             service: spec.service.clone(),
             sequence: spec.sequence.clone().unwrap_or_else(|| REMEDIATION.to_owned()),
-            context: Some(uid.clone()),
+            context: Some(context.clone()),
             triggered_by: Some(SourceRef {
                 kind: "ProblemEvent".to_owned(),
                 name: own.clone(),
@@ -223,7 +286,7 @@ fn run_of(problem: &ProblemEvent, number: u32) -> SequenceExecution {
             (labels::PROJECT, &spec.project),
             (labels::STAGE, &spec.stage),
             (labels::SERVICE, &spec.service),
-            (labels::CONTEXT, &uid),
+            (labels::CONTEXT, &context),
         ]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value.clone()))
