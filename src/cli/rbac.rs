@@ -271,6 +271,21 @@ fn user_roles(plurals: &[String]) -> Vec<(&'static str, Option<&'static str>, Ve
     ]
 }
 
+/// The first of the users' roles, from the least to the most, that may do this to a kind's objects: `viewer`.
+pub(super) fn role_with(plural: &str, verb: &str) -> Option<&'static str> {
+    let plurals = plurals();
+    let roles = user_roles(&plurals);
+    let allows = |rules: &[Rule]| {
+        rules
+            .iter()
+            .any(|rule| rule.resources.contains(&plural) && rule.verbs.contains(&verb))
+    };
+    roles
+        .iter()
+        .find(|(_, _, rules)| allows(rules))
+        .map(|(name, ..)| *name)
+}
+
 /// The files of `config/rbac`, but for its kustomization.
 pub(super) fn files() -> Vec<File> {
     let mut all = vec![

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
+use super::paint::{BOLD, DIM, GREEN, RED, YELLOW, number, phase_colour, result_colour, seconds};
 use crate::api::{
     SequenceExecution, SequenceExecutionStatus, Timestamp as ApiTime,
     execution::{AttemptStatus, JobStatus, TaskStatus},
@@ -17,12 +18,6 @@ pub struct Style {
     /// As wide as the terminal, in characters; longer lines are cut. 0: as long as they are.
     pub width: usize,
 }
-
-const GREEN: &str = "32";
-const YELLOW: &str = "33";
-const RED: &str = "31";
-const DIM: &str = "2";
-const BOLD: &str = "1";
 
 /// The tree as it stands at `now`.
 pub fn render(run: &SequenceExecution, now: Timestamp, style: Style) -> String {
@@ -205,36 +200,6 @@ fn task_span(task: &TaskStatus, now: Timestamp) -> String {
 fn span(from: Option<&ApiTime>, to: Option<&ApiTime>, now: Timestamp) -> String {
     let Some(from) = from else { return String::new() };
     seconds(to.map_or(now, |t| t.0).duration_since(from.0).as_secs().max(0))
-}
-
-fn seconds(total: i64) -> String {
-    match (total / 3600, total / 60 % 60, total % 60) {
-        (0, 0, s) => format!("{s}s"),
-        (0, m, s) => format!("{m}m{s:02}s"),
-        (h, m, _) => format!("{h}h{m:02}m"),
-    }
-}
-
-fn number(score: f64) -> String {
-    let rounded = (score * 10.0).round() / 10.0;
-    format!("{rounded}")
-}
-
-fn phase_colour(phase: &str) -> &'static str {
-    match phase {
-        "Succeeded" | "Resolved" => GREEN,
-        "Failed" | "Exhausted" | "Inconclusive" | "TimedOut" | "Aborted" | "Expired" => RED,
-        _ => YELLOW,
-    }
-}
-
-fn result_colour(result: &str) -> &'static str {
-    match result {
-        "pass" => GREEN,
-        "warning" => YELLOW,
-        "fail" => RED,
-        _ => DIM,
-    }
 }
 
 fn line(out: &mut String, style: Style, parts: &[(&str, &str)]) {

@@ -4,20 +4,21 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use kube::{
-    Api, Client, ResourceExt, api::ListParams, core::NamespaceResourceScope, runtime::wait::await_condition,
-};
-use serde::de::DeserializeOwned;
+use kube::{Api, Client, ResourceExt, api::ListParams, runtime::wait::await_condition};
 
 use crate::{
-    api::{Evaluation, evaluation::Window, execution::PinnedGate},
+    api::{Duration, Evaluation, evaluation::Window, execution::PinnedGate},
+    cli::{
+        cluster::{Cluster, Object},
+        program,
+        trouble::write_failed,
+    },
     core::{
         definitions::{self, Snapshot},
         evaluation,
         place::Place,
     },
     effects::{Created, Effects},
-    facts::READ_TIMEOUT,
 };
 
 /// What is to be evaluated.
@@ -32,18 +33,15 @@ pub struct Wanted {
 }
 
 /// Creates an Evaluation with the objectives and queries that apply there now.
-pub async fn create(
-    client: &Client,
-    namespace: &str,
-    wanted: &Wanted,
-    now: Timestamp,
-) -> anyhow::Result<Evaluation> {
-    let snapshot = snapshot(client, namespace).await?;
+pub async fn create(cluster: &Cluster, wanted: &Wanted, now: Timestamp) -> anyhow::Result<Evaluation> {
+    let namespace = &cluster.namespace;
+    let snapshot = snapshot(cluster).await?;
     let found = definitions::pinned::gate(&snapshot, &wanted.place)
         .map_err(|missing| anyhow::anyhow!("{}; mend it in namespace {namespace}", missing.message))?;
     let gate = found.map(|(_, gate)| gate).unwrap_or_default();
     let object = object(namespace, wanted, &gate, now);
-    match Effects::new(client.clone()).create(&object).await? {
+    let created = Effects::new(cluster.client.clone()).create(&object).await;
+    match created.map_err(|error| write_failed::<Evaluation>("create", namespace, error))? {
         Created::New(created) => Ok(created),
         Created::Existed(other) => bail!(
             "Evaluation {namespace}/{} exists: somebody evaluates at the same moment; try again",
@@ -52,7 +50,8 @@ pub async fn create(
     }
 }
 
-fn object(namespace: &str, wanted: &Wanted, gate: &PinnedGate, now: Timestamp) -> Evaluation {
+/// The object that asks for it.
+pub fn object(namespace: &str, wanted: &Wanted, gate: &PinnedGate, now: Timestamp) -> Evaluation {
     let place = &wanted.place;
     // To the millisecond: two at once would be somebody's mistake, and the second is told.
     let stamp: String = format!("{now:.3}").chars().filter(char::is_ascii_digit).collect();
@@ -74,35 +73,36 @@ fn object(namespace: &str, wanted: &Wanted, gate: &PinnedGate, now: Timestamp) -
 }
 
 /// What is defined there, as far as a gate needs it.
-async fn snapshot(client: &Client, namespace: &str) -> anyhow::Result<Snapshot> {
+async fn snapshot(cluster: &Cluster) -> anyhow::Result<Snapshot> {
     Ok(Snapshot {
-        objectives: list(client, namespace, "ServiceLevelObjectives").await?,
-        indicators: list(client, namespace, "ServiceLevelIndicators").await?,
+        objectives: list(cluster).await?,
+        indicators: list(cluster).await?,
         // Not everybody may see URLs. Without a name the operator takes the only provider that there is.
-        providers: match list(client, namespace, "MetricsProviders").await {
-            Err(error) if forbidden(&error) => vec![],
-            read => read?,
-        },
+        providers: list(cluster).await.unwrap_or_default(),
         ..Snapshot::default()
     })
 }
 
-async fn list<K>(client: &Client, namespace: &str, what: &str) -> anyhow::Result<Vec<Arc<K>>>
-where
-    K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + DeserializeOwned,
-{
-    let api = Api::<K>::namespaced(client.clone(), namespace);
-    let found = tokio::time::timeout(READ_TIMEOUT, api.list(&ListParams::default())).await;
-    let read = || format!("reading the {what} of namespace {namespace}");
-    let found = found.with_context(read)?.with_context(read)?;
-    Ok(found.items.into_iter().map(Arc::new).collect())
+async fn list<K: Object>(cluster: &Cluster) -> anyhow::Result<Vec<Arc<K>>> {
+    let found = cluster.list::<K>(false, &ListParams::default()).await?;
+    Ok(found.into_iter().map(Arc::new).collect())
 }
 
-fn forbidden(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(kube::Error::Api(status)) if status.is_forbidden())
+/// The Evaluation with its verdict, which is waited for at most so long.
+pub async fn verdict(
+    cluster: &Cluster,
+    created: &Evaluation,
+    patience: Duration,
+) -> anyhow::Result<Evaluation> {
+    let ended = tokio::time::timeout(patience.0, ended(&cluster.client, created)).await;
+    let (namespace, name) = (&cluster.namespace, created.name_any());
+    ended.with_context(|| {
+        format!(
+            "Evaluation {namespace}/{name} had no verdict within {patience}; it goes on: see {} get evaluations -n \
+             {namespace} {name}",
+            program()
+        )
+    })?
 }
 
 /// The Evaluation when it has ended, however long that takes.

@@ -11,7 +11,7 @@ use crate::{
 
 /// A span of time: its end is now, where nothing else is said.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub(super) struct Span {
+pub struct Span {
     /// The start of what is evaluated, such as 2026-01-31T15:04:05Z.
     #[arg(long, value_name = "TIME")]
     pub start: Option<String>,
@@ -25,7 +25,7 @@ pub(super) struct Span {
 
 impl Span {
     /// Reads it by the rules of an evaluation task.
-    pub(super) fn read(&self, now: Timestamp) -> anyhow::Result<Window> {
+    pub fn read(&self, now: Timestamp) -> anyhow::Result<Window> {
         let given = |value: &Option<String>| value.as_deref().map(str::trim).unwrap_or_default().to_owned();
         let (start, end, timeframe) = (given(&self.start), given(&self.end), given(&self.timeframe));
         let window = match (start.is_empty(), end.is_empty(), timeframe.is_empty()) {

@@ -13,7 +13,7 @@ use coxswain::{
     testing::World,
 };
 
-use super::{SHOP, Shop, hours, mins, secs, start, tried};
+use super::{SHOP, Shop, hours, mins, people, secs, start, tried};
 
 fn strict() -> String {
     SHOP.replace("key_sli: true", "key_sli: true, missing: inconclusive")
@@ -75,7 +75,7 @@ fn wanted(world: &World, service: &str) -> Wanted {
 
 async fn evaluated(world: &World, service: &str) -> Evaluation {
     let wanted = wanted(world, service);
-    let created = cluster::create(&world.client, "demo", &wanted, world.now())
+    let created = cluster::create(&people(&world), &wanted, world.now())
         .await
         .unwrap();
     tokio::time::timeout(mins(5), cluster::ended(&world.client, &created))
@@ -125,7 +125,7 @@ fn an_evaluation_by_hand_without_objectives_is_unverified() {
 fn an_objective_with_a_mistake_is_told_before_anything_is_created() {
     World::run(async |world: World| {
         world.apply(&SHOP.replace("<=0.4", "<=0.4s"));
-        let refused = cluster::create(&world.client, "demo", &wanted(&world, "cart"), world.now()).await;
+        let refused = cluster::create(&people(&world), &wanted(&world, "cart"), world.now()).await;
         let refused = refused.unwrap_err().to_string();
         assert!(
             refused.contains("ServiceLevelObjective cart is not valid: spec.objectives[0].pass[0]"),
@@ -139,7 +139,7 @@ fn an_objective_with_a_mistake_is_told_before_anything_is_created() {
 fn one_that_is_deleted_has_no_verdict() {
     World::run(async |world: World| {
         world.apply(SHOP);
-        let created = cluster::create(&world.client, "demo", &wanted(&world, "cart"), world.now())
+        let created = cluster::create(&people(&world), &wanted(&world, "cart"), world.now())
             .await
             .unwrap();
         let name = created.metadata.name.clone().unwrap();
