@@ -4,11 +4,13 @@ pub mod cluster;
 mod completions;
 pub mod control;
 mod crds;
+pub mod doctor;
 pub mod evaluate;
 pub mod explain;
 mod files;
 pub mod get;
 mod import;
+pub mod lint;
 pub mod logs;
 pub mod output;
 mod paint;
@@ -97,6 +99,8 @@ enum Command {
     Retry(control::RetryArgs),
     /// Make a task of a run count as passed
     Skip(control::SkipArgs),
+    /// Say what is wrong with files before they are applied
+    Lint(lint::Args),
     /// Turn Keptn v1's files into objects, for kubectl apply
     Import(import::Args),
     /// Play what an event would start, without a cluster
@@ -107,6 +111,8 @@ enum Command {
     Record(record::Args),
     /// Say whether a service is good enough: a quality gate, without a cluster or from one
     Evaluate(evaluate::Args),
+    /// Look at the installation, and say what to mend
+    Doctor(doctor::Args),
     /// Run the operator
     Run(run::Args),
     /// Answer get-action or evaluation inside a Job, in place of the operator
@@ -218,11 +224,13 @@ fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Abort(args) => on_tokio(control::abort(args)).map(done),
         Command::Retry(args) => on_tokio(control::retry(args)).map(done),
         Command::Skip(args) => on_tokio(control::skip(args)).map(done),
+        Command::Lint(args) => lint::run(&args),
         Command::Import(args) => import::run(&args).map(done),
         Command::Simulate(args) => simulate::run(&args).map(done),
         Command::Test(args) => test::run(&args).map(found_nothing),
         Command::Record(args) => on_tokio(record::run(args)).map(done),
         Command::Evaluate(args) => on_tokio(async { Ok(evaluate::run(args).await) }),
+        Command::Doctor(args) => on_tokio(doctor::run(args)),
         Command::Run(args) => on_tokio(run::run(args)).map(done),
         Command::Task(args) => on_tokio(task::run(args)),
         Command::Crds(args) => crds::run(&args).map(done),
