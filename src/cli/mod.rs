@@ -172,6 +172,12 @@ fn command() -> clap::Command {
     Cli::command().bin_name(program())
 }
 
+/// The names of the commands.
+pub fn commands() -> Vec<String> {
+    let names = |c: &clap::Command| c.get_name().to_owned();
+    Cli::command().get_subcommands().map(names).collect()
+}
+
 /// Reads a command line, without the program's name; what is wrong with it.
 pub fn check(arguments: &[&str]) -> Result<(), String> {
     let all = std::iter::once(&"coxswain").chain(arguments);

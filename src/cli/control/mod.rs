@@ -159,19 +159,32 @@ pub async fn skip(args: SkipArgs) -> anyhow::Result<()> {
 pub async fn answered(args: AnswerArgs, choice: Choice) -> anyhow::Result<()> {
     let cluster = args.connect.open().await?;
     let me = cluster.whoami().await?;
-    let name = question(&cluster, &args.named).await?;
-    let says = change::<Approval>(&cluster, &name, |question| {
-        answer(
-            question,
-            &me,
-            choice,
-            args.reason.as_deref(),
-            Timestamp::now(),
-            program(),
-        )
-    })
+    let said = respond(
+        &cluster,
+        &args.named,
+        &me,
+        choice,
+        args.reason.as_deref(),
+        Timestamp::now(),
+    )
     .await?;
-    print_text(&format!("{says}\n"))
+    print_text(&format!("{said}\n"))
+}
+
+/// Answers the question that is meant, in the name of `me`; what is told.
+pub async fn respond(
+    cluster: &Cluster,
+    named: &Ref,
+    me: &str,
+    choice: Choice,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> anyhow::Result<String> {
+    let name = question(cluster, named).await?;
+    change::<Approval>(cluster, &name, |question| {
+        answer(question, me, choice, reason, now, program())
+    })
+    .await
 }
 
 async fn say(target: &Target, wish: impl Fn(&Cluster) -> Wish) -> anyhow::Result<()> {

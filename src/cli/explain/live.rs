@@ -61,7 +61,7 @@ fn expires(w: &mut Writer, status: &SequenceExecutionStatus) {
     let created = w.facts.run.creation_timestamp();
     if let (true, Some(created)) = (status.attempts.is_empty(), created) {
         let when = at(w, plus(created.0, defaults::QUEUED));
-        w.next(format!("If it has not started by then, it ends Expired {when}: what was true when it was asked for may not be any more."));
+        w.next(format!("If it can't start, it ends Expired {when}: what was true when it was asked for may not be any more."));
     }
 }
 
@@ -124,12 +124,12 @@ fn approval(w: &mut Writer) {
     if let Some(question) = w.facts.approval.clone() {
         let spec = &question.spec;
         w.why(format!("The question: {}", spec.question));
-        let mut may = "Whoever has the ClusterRole coxswain-approver may answer".to_owned();
+        let mut may = "May answer: who has the ClusterRole coxswain-approver".to_owned();
         if !spec.groups.is_empty() {
-            may = format!("{may}, and is in {}", spec.groups.join(" or "));
+            may = format!("{may} and is in the group {}", spec.groups.join(" or "));
         }
         if let Some(not) = &spec.not_by {
-            may = format!("{may}, but not {not}, who asked for the change");
+            may = format!("{may}; not {not}, who asked for the change");
         }
         w.why(format!("{may}."));
         if crate::api::condition_is(
@@ -212,7 +212,7 @@ fn at_work(w: &mut Writer) {
     if let Some(deadline) = &task.deadline {
         let when = at(w, deadline.0);
         w.next(format!(
-            "If {} has not ended by then, its Job is deleted and it fails {when} (TimedOut).",
+            "If {} goes on for so long, it fails {when} (TimedOut), and its Job is deleted.",
             task.name
         ));
     }

@@ -3,6 +3,7 @@
 mod brakes;
 mod by_hand;
 mod by_job;
+mod commands;
 mod delivery;
 mod evaluate;
 mod evaluations;
