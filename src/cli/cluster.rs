@@ -71,9 +71,12 @@ impl Connect {
 
     async fn config(&self) -> anyhow::Result<Config> {
         if self.kubeconfig.is_none() && self.context.is_none() {
-            return Config::infer().await.context(
-                "finding a cluster: name a kubeconfig with --kubeconfig or KUBECONFIG, or run in a pod",
-            );
+            // The error's own causes say the same once more.
+            return Config::infer().await.map_err(|error| {
+                anyhow::anyhow!(
+                    "finding a cluster: name a kubeconfig with --kubeconfig or KUBECONFIG, or run in a pod ({error})"
+                )
+            });
         }
         let read = match &self.kubeconfig {
             Some(path) => Kubeconfig::read_from(path)

@@ -128,14 +128,14 @@ fn report(changes: &[Change], into: Option<&Path>) -> anyhow::Result<()> {
         text.push_str(&format!(
             "| {} | `{}` | {} | {} |\n",
             cell(&change.file),
-            change.field,
+            change.shown_fields(),
             cell(&change.before),
             cell(&change.now)
         ));
     }
     fs::write(path, text).with_context(|| format!("--report: could not write {}", path.display()))?;
     eprintln!(
-        "wrote {}: {} places that mean something else than in Keptn",
+        "wrote {}: {} things mean something else than in Keptn",
         path.display(),
         changes.len()
     );

@@ -125,10 +125,11 @@ async fn in_cluster(args: &Args) -> anyhow::Result<ExitCode> {
         bail!("--output: there is no verdict to print yet; add --wait");
     }
     let wanted = wanted(args)?;
-    let cluster =
-        args.connect.open().await.context(
-            "to evaluate without a cluster, give --slo with --values, or with --sli and --prometheus",
-        )?;
+    let cluster = args.connect.open().await.map_err(|error| {
+        anyhow::anyhow!(
+            "{error:#}; or evaluate without one: --slo with --values, or with --sli and --prometheus"
+        )
+    })?;
     let created = cluster::create(&cluster, &wanted, Timestamp::now()).await?;
     if !args.wait {
         print_text(&format!(

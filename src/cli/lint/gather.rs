@@ -38,7 +38,11 @@ pub(super) fn gather(files: &[PathBuf], scope: &Scope) -> anyhow::Result<Gathere
             } else {
                 path.join(&file.path)
             };
+            // As kubectl apply does, only what lies in the directory itself; Keptn's files have a tree.
+            let below = file.path.contains('/');
             match Content::of(&file.path, &file.content) {
+                Content::Keptn(_) if below && scope.project.is_none() => {}
+                Content::Ours | Content::Other if below => {}
                 Content::Keptn(crate::v1::Kind::Event) => event(&own, &file.content, &mut gathered),
                 Content::Keptn(kind) if scope.project.is_none() => {
                     let message = format!(

@@ -19,7 +19,7 @@ pub use check::Finding;
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Exit code 0: nothing was found; 1: something was, or a file can't be read.")]
 pub struct Args {
-    /// Files, and directories with all that is below them.
+    /// Files and directories; of a directory the files in it, and with --project Keptn's whole tree.
     #[arg(required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
     #[command(flatten)]

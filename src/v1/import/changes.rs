@@ -17,8 +17,8 @@ use crate::{
 pub struct Change {
     /// The file.
     pub file: String,
-    /// The field.
-    pub field: String,
+    /// The fields of which that is true.
+    pub fields: Vec<String>,
     /// What it meant in Keptn.
     pub before: String,
     /// What it means now.
@@ -28,12 +28,20 @@ pub struct Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            file,
-            field,
-            before,
-            now,
+            file, before, now, ..
         } = self;
-        write!(f, "{file}: {field}: in Keptn {before}; now {now}")
+        write!(f, "{file}: {}: in Keptn {before}; now {now}", self.shown_fields())
+    }
+}
+
+impl Change {
+    /// The first fields, and how many more there are.
+    pub fn shown_fields(&self) -> String {
+        let first = self.fields.iter().take(2).cloned().collect::<Vec<_>>().join(", ");
+        match self.fields.len().saturating_sub(2) {
+            0 => first,
+            more => format!("{first} and {more} more"),
+        }
     }
 }
 
@@ -59,9 +67,12 @@ struct Told<'a> {
 
 impl Told<'_> {
     fn tell(&mut self, field: String, before: &str, now: &str) {
+        if let Some(same) = self.all.iter_mut().find(|c| c.before == before && c.now == now) {
+            return same.fields.push(field);
+        }
         self.all.push(Change {
             file: self.file.to_owned(),
-            field,
+            fields: vec![field],
             before: before.to_owned(),
             now: now.to_owned(),
         });
@@ -298,7 +309,8 @@ mod tests {
     fn fields(changes: &[Change]) -> Vec<String> {
         changes
             .iter()
-            .map(|c| c.field.replace("spec.stages[0].sequences[0].", ""))
+            .flat_map(|c| &c.fields)
+            .map(|field| field.replace("spec.stages[0].sequences[0].", ""))
             .filter(|f| f != "spec.stages")
             .collect()
     }

@@ -209,20 +209,55 @@ fn the_version_needs_no_cluster() {
 }
 
 #[test]
-fn the_examples_have_no_findings() {
-    for line in [
-        "lint examples/tutorial/v1 --project fulltour --stage production --service helloservice",
-        "lint examples/tutorial",
-    ] {
-        let output = words(line);
-        assert_eq!(
-            output.status.code(),
-            Some(0),
-            "{line}\n{}{}",
-            out(&output),
-            err(&output)
-        );
-    }
+fn the_tutorial_has_no_findings() {
+    let output = words("lint examples/tutorial");
+    // Its Jobs are for production alone; the stage before is not part of the example.
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+    let elsewhere = |line: &&str| {
+        line.contains("Shipyard fulltour: spec.stages[0].") && line.contains("nobody answers the task je-")
+    };
+    let said = out(&output);
+    assert_eq!(
+        said.lines().filter(elsewhere).count(),
+        said.lines().count(),
+        "{said}"
+    );
+    // Keptn's own files, with what its tasks need beside them.
+    let read = |file: &str| {
+        fs::read_to_string(format!("{}/examples/tutorial/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    };
+    let at = directory(
+        "tutorial",
+        &[
+            ("shipyard.yaml", &read("v1/shipyard.yaml")),
+            ("remediation.yaml", &read("v1/remediation.yaml")),
+            ("remediation_trigger.json", &read("v1/remediation_trigger.json")),
+            ("job/config.yaml", &read("v1/job/config.yaml")),
+            ("charts/helloservice.tgz", "chart"),
+            ("locust/basic.py", &read("locust/basic.py")),
+            ("locust/locust.conf", &read("locust/locust.conf")),
+        ],
+    );
+    let output = words(&format!("lint {at} --project fulltour"));
+    assert_eq!(output.status.code(), Some(0), "{}{}", out(&output), err(&output));
+}
+
+#[test]
+fn a_file_that_a_task_needs_and_a_stage_without_jobs_are_findings() {
+    let output =
+        words("lint examples/tutorial/v1 --project fulltour --stage production --service helloservice");
+    assert_eq!(output.status.code(), Some(1));
+    let said = out(&output);
+    assert!(
+        said.contains("config.yaml: actions[0].tasks[0].files[0]: charts is not there; put it at"),
+        "{said}"
+    );
+    assert!(
+        said.contains(
+            "shipyard.yaml: Shipyard fulltour: spec.stages[0].sequences[0].tasks[0].name: nobody answers"
+        ),
+        "{said}"
+    );
 }
 
 const SHIPYARD: &str = "
