@@ -1,6 +1,7 @@
 //! `coxswain import`: Keptn v1's files -> our objects, for `kubectl apply`.
 
 use std::{
+    fmt::Write as _,
     fs,
     io::Read,
     path::{Path, PathBuf},
@@ -125,13 +126,14 @@ fn report(changes: &[Change], into: Option<&Path>) -> anyhow::Result<()> {
     }
     for change in changes {
         let cell = |text: &str| text.replace('|', "\\|");
-        text.push_str(&format!(
-            "| {} | `{}` | {} | {} |\n",
+        let _ = writeln!(
+            text,
+            "| {} | `{}` | {} | {} |",
             cell(&change.file),
             change.shown_fields(),
             cell(&change.before),
             cell(&change.now)
-        ));
+        );
     }
     fs::write(path, text).with_context(|| format!("--report: could not write {}", path.display()))?;
     eprintln!(

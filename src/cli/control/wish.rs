@@ -63,8 +63,8 @@ struct Seen<'a> {
     program: &'a str,
 }
 
-fn so_already(says: String) -> Result<Change, String> {
-    Ok(Change { patch: None, says })
+fn so_already(says: String) -> Change {
+    Change { patch: None, says }
 }
 
 impl<'a> Seen<'a> {
@@ -90,9 +90,9 @@ impl<'a> Seen<'a> {
         )
     }
 
-    fn set(desired: &str, says: String) -> Result<Change, String> {
+    fn set(desired: &str, says: String) -> Change {
         let patch = Some(json!({"spec": {"control": {"desired": desired}}}));
-        Ok(Change { patch, says })
+        Change { patch, says }
     }
 
     fn pause(&self) -> Result<Change, String> {
@@ -100,16 +100,16 @@ impl<'a> Seen<'a> {
         match self.desired {
             _ if self.done => Err(self.ended()),
             Desired::Abort => Err(format!("{name} is being aborted, which can't be taken back")),
-            Desired::Pause => so_already(format!(
+            Desired::Pause => Ok(so_already(format!(
                 "{name} is paused already; to go on: {program} resume {name}"
-            )),
-            Desired::Run => Self::set(
+            ))),
+            Desired::Run => Ok(Self::set(
                 "Pause",
                 format!(
                     "{name} pauses after its current task, and is aborted after {}; to go on: {program} resume {name}",
                     defaults::PAUSED
                 ),
-            ),
+            )),
         }
     }
 
@@ -118,31 +118,33 @@ impl<'a> Seen<'a> {
         match self.desired {
             _ if self.done => Err(self.ended()),
             Desired::Abort => Err(format!("{name} is being aborted, which can't be taken back")),
-            Desired::Run => so_already(format!(
+            Desired::Run => Ok(so_already(format!(
                 "{name} is not paused ({}); see {program} explain {name}",
                 self.phase
-            )),
-            Desired::Pause => Self::set(
+            ))),
+            Desired::Pause => Ok(Self::set(
                 "Run",
                 format!(
                     "{name} goes on with its next task, behind whoever has the service now; {program} watch {name}"
                 ),
-            ),
+            )),
         }
     }
 
     fn abort(&self) -> Result<Change, String> {
         let (name, program) = (&self.name, self.program);
         match self.desired {
-            _ if self.done && self.phase == "Aborted" => so_already(format!("{name} is aborted already")),
+            _ if self.done && self.phase == "Aborted" => Ok(so_already(format!("{name} is aborted already"))),
             _ if self.done => Err(self.ended()),
-            Desired::Abort => so_already(format!("{name} is being aborted already; {program} watch {name}")),
-            Desired::Run | Desired::Pause => Self::set(
+            Desired::Abort => Ok(so_already(format!(
+                "{name} is being aborted already; {program} watch {name}"
+            ))),
+            Desired::Run | Desired::Pause => Ok(Self::set(
                 "Abort",
                 format!(
                     "{name} is aborted: its Jobs are deleted, and nothing follows it; {program} watch {name}"
                 ),
-            ),
+            )),
         }
     }
 
@@ -164,17 +166,17 @@ impl<'a> Seen<'a> {
             .filter(|r| r.id == id);
         if let Some(seen) = seen {
             return match &seen.execution {
-                Some(again) => so_already(format!(
+                Some(again) => Ok(so_already(format!(
                     "{name} was run again as {again} already; {program} watch {again}"
-                )),
+                ))),
                 None => Err(format!("{name} was not run again: {}", seen.message)),
             };
         }
         if let Some(asked) = retry::wanted(run) {
             let again = retry::run_of(run, asked)?.name_any();
-            return so_already(format!(
+            return Ok(so_already(format!(
                 "{name} is being run again as {again} already; {program} watch {again}"
-            ));
+            )));
         }
         let wanted = Retry {
             id: id.to_owned(),
@@ -246,10 +248,10 @@ impl<'a> Seen<'a> {
             .iter()
             .find(|s| s.attempt == attempt.number && s.task == task)
         {
-            return so_already(format!(
+            return Ok(so_already(format!(
                 "{task} is skipped already, by {}: {}",
                 earlier.by, earlier.reason
-            ));
+            )));
         }
         skips.push(Skip {
             attempt: attempt.number,

@@ -5,7 +5,7 @@ mod gather;
 #[cfg(test)]
 mod tests;
 
-use std::process::ExitCode;
+use std::{fmt::Write as _, process::ExitCode};
 
 use clap::ValueEnum;
 use jiff::Timestamp;
@@ -89,13 +89,14 @@ pub fn render(lines: &[Line], colour: bool) -> String {
         } else {
             format!(": {}", line.remedy)
         };
-        out.push_str(&format!(
-            "{}{}  {}{}\n",
+        let _ = writeln!(
+            out,
+            "{}{}  {}{}",
             painted(of, word, colour),
             " ".repeat(4 - word.len()),
             line.what,
             painted(DIM, &remedy, colour)
-        ));
+        );
     }
     out
 }

@@ -284,7 +284,7 @@ stages:
             (found.listed(), found.count()),
             (
                 expected.iter().map(ToString::to_string).collect(),
-                expected.len() as i32
+                i32::try_from(expected.len()).unwrap()
             )
         );
         assert_eq!(answers(&config, &Verdict::Invalid(vec![]), &all).count(), 0);

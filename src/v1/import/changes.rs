@@ -270,8 +270,7 @@ impl Told<'_> {
                 "it was a regular expression, in which .* stands for anything",
                 "* alone stands for anything, and the dot before it for itself",
             );
-        } else if !name.contains('*')
-            && !(name.starts_with("sh.keptn.event.") && name.ends_with(".triggered"))
+        } else if !(name.contains('*') || name.starts_with("sh.keptn.event.") && name.ends_with(".triggered"))
         {
             self.tell(
                 path,

@@ -75,7 +75,7 @@ fn wanted(world: &World, service: &str) -> Wanted {
 
 async fn evaluated(world: &World, service: &str) -> Evaluation {
     let wanted = wanted(world, service);
-    let created = cluster::create(&people(&world), &wanted, world.now())
+    let created = cluster::create(&people(world), &wanted, world.now())
         .await
         .unwrap();
     tokio::time::timeout(mins(5), cluster::ended(&world.client, &created))
