@@ -1,6 +1,7 @@
 //! `coxswain import`: Keptn v1's files -> our objects, for `kubectl apply`.
 
 use std::{
+    fmt::Write as _,
     fs,
     io::Read,
     path::{Path, PathBuf},
@@ -14,7 +15,7 @@ use crate::{
     api::Scope,
     v1::{
         LONGEST,
-        import::{Definition, Found, Plan, Tree, plan},
+        import::{Change, Definition, Found, Plan, Tree, plan},
     },
 };
 
@@ -47,6 +48,9 @@ pub(super) struct Args {
     /// Write one file per object into this directory, instead of printing all
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Write what means something else than in Keptn into this file (Markdown), instead of to stderr
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -76,6 +80,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         1 => bail!("nothing is imported: 1 mistake, above"),
         many => bail!("nothing is imported: {many} mistakes, above"),
     }
+    report(&plan.changes, args.report.as_deref())?;
     let objects = plan
         .definitions
         .iter()
@@ -103,6 +108,40 @@ fn tell(plan: &Plan) {
     for error in &plan.errors {
         eprintln!("error: {error}");
     }
+}
+
+/// What means something else than in Keptn, into a file or to stderr.
+fn report(changes: &[Change], into: Option<&Path>) -> anyhow::Result<()> {
+    let Some(path) = into else {
+        for change in changes {
+            eprintln!("changed: {change}");
+        }
+        return Ok(());
+    };
+    let mut text = "# What means something else than in Keptn\n\n".to_owned();
+    if changes.is_empty() {
+        text.push_str("Nothing of these files.\n");
+    } else {
+        text.push_str("| file | field | in Keptn | now |\n| --- | --- | --- | --- |\n");
+    }
+    for change in changes {
+        let cell = |text: &str| text.replace('|', "\\|");
+        let _ = writeln!(
+            text,
+            "| {} | `{}` | {} | {} |",
+            cell(&change.file),
+            change.shown_fields(),
+            cell(&change.before),
+            cell(&change.now)
+        );
+    }
+    fs::write(path, text).with_context(|| format!("--report: could not write {}", path.display()))?;
+    eprintln!(
+        "wrote {}: {} things mean something else than in Keptn",
+        path.display(),
+        changes.len()
+    );
+    Ok(())
 }
 
 /// An object as a file of its own.

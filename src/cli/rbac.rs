@@ -299,6 +299,33 @@ fn user_roles(plurals: &[String]) -> Vec<(&'static str, Option<&'static str>, Ve
     ]
 }
 
+/// The first of the users' roles, from the least to the most, that may do this to a kind's objects: `viewer`.
+pub(super) fn role_with(plural: &str, verb: &str) -> Option<&'static str> {
+    let plurals = plurals();
+    let roles = user_roles(&plurals);
+    let allows = |rules: &[Rule]| {
+        rules
+            .iter()
+            .any(|rule| rule.resources.contains(&plural) && rule.verbs.contains(&verb))
+    };
+    roles
+        .iter()
+        .find(|(_, _, rules)| allows(rules))
+        .map(|(name, ..)| *name)
+}
+
+/// What the operator must be allowed in every namespace: group, resource, verb.
+pub(super) fn needed_by_operator() -> Vec<(&'static str, String, &'static str)> {
+    let each = |rule: Rule<'static>| {
+        let pairs = rule.resources.into_iter().flat_map(move |resource| {
+            let verbs = rule.verbs.iter();
+            verbs.map(move |verb| (rule.group, resource.to_owned(), *verb))
+        });
+        pairs.collect::<Vec<_>>()
+    };
+    operator().into_iter().flat_map(each).collect()
+}
+
 /// The files of `config/rbac`, but for its kustomization.
 pub(super) fn files() -> Vec<File> {
     let mut all = vec![

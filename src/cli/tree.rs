@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
+use super::paint::{BOLD, DIM, GREEN, RED, YELLOW, number, phase_colour, result_colour, seconds};
 use crate::api::{
     SequenceExecution, SequenceExecutionStatus, Timestamp as ApiTime,
     execution::{AttemptStatus, JobStatus, TaskStatus},
@@ -17,12 +18,6 @@ pub struct Style {
     /// As wide as the terminal, in characters; longer lines are cut. 0: as long as they are.
     pub width: usize,
 }
-
-const GREEN: &str = "32";
-const YELLOW: &str = "33";
-const RED: &str = "31";
-const DIM: &str = "2";
-const BOLD: &str = "1";
 
 /// The tree as it stands at `now`.
 pub fn render(run: &SequenceExecution, now: Timestamp, style: Style) -> String {
@@ -44,7 +39,7 @@ pub fn render(run: &SequenceExecution, now: Timestamp, style: Style) -> String {
                 ),
             ),
             (phase_colour(phase), &format!("  {phase}")),
-            (DIM, &format!("  {took}")),
+            (DIM, &format!("  {took}{}", progress(status))),
         ],
     );
     for earlier in &status.earlier_attempts {
@@ -70,6 +65,21 @@ pub fn render(run: &SequenceExecution, now: Timestamp, style: Style) -> String {
         &[(phase_colour(phase), &format!("{phase}: {message}"))],
     );
     out
+}
+
+/// How far the attempt is: `, task 2 of 4`; nothing when no attempt goes on.
+fn progress(status: &SequenceExecutionStatus) -> String {
+    let attempt = status
+        .attempts
+        .last()
+        .filter(|a| !status.done && a.finished_at.is_none());
+    let Some(attempt) = attempt else {
+        return String::new();
+    };
+    let ended = |t: &&TaskStatus| matches!(t.state.as_str(), "Done" | "Skipped" | "Lost");
+    let at = attempt.tasks.iter().filter(ended).count() + 1;
+    let all = attempt.tasks.len();
+    format!(", task {} of {all}", at.min(all))
 }
 
 /// The phase, and what is going on, in a sentence.
@@ -137,6 +147,7 @@ fn attempt_lines(out: &mut String, attempt: &AttemptStatus, last: bool, now: Tim
                 ("", &format!(" {:<widest$}", task.name)),
                 (DIM, &format!("  {:>6}", task_span(task, now))),
                 ("", &format!("  {}", detail(task, now))),
+                (DIM, &left(task, now)),
             ],
         );
     }
@@ -153,7 +164,23 @@ fn mark(task: &TaskStatus) -> (&'static str, &'static str) {
     }
 }
 
+/// How long a task that runs or waits for an answer still may.
+fn left(task: &TaskStatus, now: Timestamp) -> String {
+    let until = match (&task.approval, &task.wait_until) {
+        (Some(_), Some(until)) => Some(until),
+        _ => task.deadline.as_ref(),
+    };
+    let live = matches!(task.state.as_str(), "Starting" | "Running" | "Waiting");
+    match until.filter(|until| live && until.0 > now) {
+        Some(until) => format!(" ({} left)", seconds(until.0.duration_since(now).as_secs())),
+        None => String::new(),
+    }
+}
+
 fn detail(task: &TaskStatus, now: Timestamp) -> String {
+    if let (Some(question), "Waiting") = (&task.approval, task.state.as_str()) {
+        return format!("waits for an answer to {}", question.name);
+    }
     if task.state == "Waiting"
         && task.jobs.is_empty()
         && let Some(until) = &task.wait_until
@@ -208,36 +235,6 @@ fn span(from: Option<&ApiTime>, to: Option<&ApiTime>, now: Timestamp) -> String 
     seconds(to.map_or(now, |t| t.0).duration_since(from.0).as_secs().max(0))
 }
 
-fn seconds(total: i64) -> String {
-    match (total / 3600, total / 60 % 60, total % 60) {
-        (0, 0, s) => format!("{s}s"),
-        (0, m, s) => format!("{m}m{s:02}s"),
-        (h, m, _) => format!("{h}h{m:02}m"),
-    }
-}
-
-fn number(score: f64) -> String {
-    let rounded = (score * 10.0).round() / 10.0;
-    format!("{rounded}")
-}
-
-fn phase_colour(phase: &str) -> &'static str {
-    match phase {
-        "Succeeded" | "Resolved" => GREEN,
-        "Failed" | "Exhausted" | "Inconclusive" | "TimedOut" | "Aborted" | "Expired" => RED,
-        _ => YELLOW,
-    }
-}
-
-fn result_colour(result: &str) -> &'static str {
-    match result {
-        "pass" => GREEN,
-        "warning" => YELLOW,
-        "fail" => RED,
-        _ => DIM,
-    }
-}
-
 fn line(out: &mut String, style: Style, parts: &[(&str, &str)]) {
     let mut room = if style.width == 0 { usize::MAX } else { style.width };
     let mut text = String::new();
@@ -281,6 +278,7 @@ mod tests {
                         {"name": "get-action", "state": "Done", "result": "pass", "message": "scale = 4 (action 2 of 2)",
                          "startedAt": "2027-01-15T08:01:42.000000Z", "finishedAt": "2027-01-15T08:01:42.000000Z"},
                         {"name": "je-test", "state": "Running", "startedAt": "2027-01-15T08:01:46.000000Z",
+                         "deadline": "2027-01-15T08:11:46.000000Z",
                          "jobs": [{"name": "helloservice-je-test-b", "config": "c", "action": 0, "task": 0, "try": 1, "state": "Running"}]},
                         {"name": "evaluation", "state": "Pending"},
                      ]},
@@ -294,13 +292,13 @@ mod tests {
     fn a_tree_tells_the_run() {
         let now = "2027-01-15T08:01:58Z".parse().unwrap();
         insta::assert_snapshot!(render(&run(), now, Style::default()), @r"
-        fulltour/production/helloservice remediation  Running  1m58s
+        fulltour/production/helloservice remediation  Running  1m58s, task 2 of 3
         ├─ attempt 1  scale to 2            fail  score 33.3  1m12s
         │  ├─ ✔ get-action      0s  scale = 2 (action 1 of 2)
         │  └─ ✘ evaluation   1m02s  fail: 33.3 of 100
         └─ attempt 2  scale to 4              16s
            ├─ ✔ get-action      0s  scale = 4 (action 2 of 2)
-           ├─ ● je-test        12s  Job helloservice-je-test-b runs
+           ├─ ● je-test        12s  Job helloservice-je-test-b runs (9m48s left)
            └─ · evaluation
         Running: je-test: Job helloservice-je-test-b runs
         ");
@@ -321,7 +319,20 @@ mod tests {
         run.status.as_mut().unwrap().attempts[1].tasks[1].jobs = serde_json::from_value(jobs).unwrap();
         let drawn = render(&run, "2027-01-15T08:01:58Z".parse().unwrap(), Style::default());
         assert!(
-            drawn.contains("● je-test        12s  2 of 3 Jobs: load runs, soak starts\n"),
+            drawn.contains("● je-test        12s  2 of 3 Jobs: load runs, soak starts (9m48s left)\n"),
+            "{drawn}"
+        );
+    }
+
+    #[test]
+    fn a_question_says_how_long_it_waits() {
+        let mut run = run();
+        let asked = json!({"name": "approval", "state": "Waiting", "approval": {"name": "q"},
+            "waitUntil": "2027-01-15T10:01:58.000000Z"});
+        run.status.as_mut().unwrap().attempts[1].tasks[1] = serde_json::from_value(asked).unwrap();
+        let drawn = render(&run, "2027-01-15T08:01:58Z".parse().unwrap(), Style::default());
+        assert!(
+            drawn.contains("waits for an answer to q (2h00m left)\n"),
             "{drawn}"
         );
     }

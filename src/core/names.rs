@@ -195,6 +195,12 @@ pub fn event_name(service: &str, what: &str, source: &str, id: &str) -> String {
     format!("{}-{}-{hash}", label_part(service, 20), label_part(what, 20))
 }
 
+/// What the API server may add five characters to (`generateName`): readable, at most 46 characters with the dash.
+pub fn generated(parts: &[&str]) -> String {
+    let readable: Vec<String> = parts.iter().map(|part| label_part(part, 22)).collect();
+    format!("{}-", label_part(&readable.join("-"), 45))
+}
+
 /// Whether this is a DNS label: 1 to 63 of `a-z`, `0-9` and `-`, with `-` neither first nor last.
 pub fn is_dns_label(name: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
@@ -265,6 +271,12 @@ mod tests {
     #[test]
     fn a_key_reads_from_the_execution_down_to_the_try() {
         assert_eq!(key("5f1c").to_string(), "5f1c/2/1/0/3/1");
+    }
+
+    #[test]
+    fn generated_names_leave_room_for_what_is_added() {
+        assert_eq!(generated(&["cart", "Slow main page!"]), "cart-slow-main-page-");
+        assert!(generated(&[&"x".repeat(99), &"y".repeat(99)]).len() <= 46);
     }
 
     #[test]

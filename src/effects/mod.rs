@@ -13,6 +13,7 @@ use kube::{
     core::NamespaceResourceScope,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 
 use crate::core::labels::COXSWAIN;
 
@@ -186,6 +187,21 @@ impl Effects {
                 name: label,
             }),
         }
+    }
+
+    /// Changes what a merge patch says, if nobody changed the object since its resourceVersion.
+    pub async fn amend<K>(&self, object: &K, mut patch: Value) -> Result<K, Error>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize,
+        K::DynamicType: Default,
+    {
+        patch["metadata"]["resourceVersion"] = json!(object.resource_version());
+        let (api, name) = (self.api::<K>(object), object.name_any());
+        let params = PatchParams {
+            field_manager: params().field_manager,
+            ..PatchParams::default()
+        };
+        bounded("patch", object, api.patch(&name, &params, &Patch::Merge(patch))).await
     }
 
     /// Writes the object's metadata, if nobody changed it since its resourceVersion.

@@ -13,6 +13,7 @@ mod kind;
 #[cfg(test)]
 mod reader_tests;
 mod schema;
+mod start;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use kube::CustomResourceExt;
@@ -31,6 +32,7 @@ pub use document::LONGEST;
 pub use error::{Error, Errors};
 pub use event::{Event, event};
 pub use kind::{Content, Kind, of_path};
+pub use start::Starts;
 
 const SHIPYARD_VERSIONS: &str = "spec.keptn.sh/0.2.3, or another 0.2";
 const REMEDIATION_VERSION: &str = "spec.keptn.sh/0.1.4";

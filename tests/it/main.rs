@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod cli;
 mod cluster;
 mod conformance;
 mod control_plane;

@@ -9,6 +9,7 @@ use kube::{Api, Client, ResourceExt, api::ObjectMeta, runtime::wait::await_condi
 
 use crate::{
     api::{Duration, Evaluation, EvaluationSpec, evaluation::Window},
+    cli::{cluster::Cluster, program, trouble::write_failed},
     core::place::Place,
     effects::{Created, Effects},
 };
@@ -34,17 +35,11 @@ pub enum Time {
 }
 
 /// Creates an Evaluation; the operator completes it with the objective and queries that apply there now.
-pub async fn create(
-    client: &Client,
-    namespace: &str,
-    wanted: &Wanted,
-    now: Timestamp,
-) -> anyhow::Result<Evaluation> {
-    match Effects::new(client.clone())
-        .create(&object(namespace, wanted, now))
-        .await
-        .with_context(|| format!("creating an Evaluation in namespace {namespace}"))?
-    {
+pub async fn create(cluster: &Cluster, wanted: &Wanted, now: Timestamp) -> anyhow::Result<Evaluation> {
+    let namespace = &cluster.namespace;
+    let object = object(namespace, wanted, now);
+    let created = Effects::new(cluster.client.clone()).create(&object).await;
+    match created.map_err(|error| write_failed::<Evaluation>("create", namespace, error))? {
         Created::New(created) => Ok(created),
         Created::Existed(other) => bail!(
             "Evaluation {namespace}/{} exists: somebody evaluates at the same moment; try again",
@@ -53,7 +48,8 @@ pub async fn create(
     }
 }
 
-fn object(namespace: &str, wanted: &Wanted, now: Timestamp) -> Evaluation {
+/// The object that asks for it.
+pub fn object(namespace: &str, wanted: &Wanted, now: Timestamp) -> Evaluation {
     let place = &wanted.place;
     // To the millisecond: two at once would be somebody's mistake, and the second is told.
     let stamp: String = format!("{now:.3}").chars().filter(char::is_ascii_digit).collect();
@@ -79,6 +75,23 @@ fn object(namespace: &str, wanted: &Wanted, now: Timestamp) -> Evaluation {
         },
         status: None,
     }
+}
+
+/// The Evaluation with its verdict, which is waited for at most so long.
+pub async fn verdict(
+    cluster: &Cluster,
+    created: &Evaluation,
+    patience: Duration,
+) -> anyhow::Result<Evaluation> {
+    let ended = tokio::time::timeout(patience.0, ended(&cluster.client, created)).await;
+    let (namespace, name) = (&cluster.namespace, created.name_any());
+    ended.with_context(|| {
+        format!(
+            "Evaluation {namespace}/{name} had no verdict within {patience}; it goes on: see {} get evaluations -n \
+             {namespace} {name}",
+            program()
+        )
+    })?
 }
 
 /// The Evaluation when it has ended, however long that takes.

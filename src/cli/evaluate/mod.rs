@@ -6,17 +6,17 @@ mod junit;
 mod markdown;
 mod offline;
 mod report;
-mod text;
-mod window;
+pub(super) mod text;
+pub(super) mod window;
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use jiff::Timestamp;
-use kube::{Client, ResourceExt};
+use kube::ResourceExt;
 
-use super::files::print_text;
+use super::{cluster::Connect, files::print_text, paint};
 use crate::core::{evaluation::Outcome, place::Place};
 pub use report::Report;
 
@@ -35,7 +35,7 @@ pub(super) const NO_VERDICT: u8 = 3;
 #[command(after_help = "Exit code 0: pass; 1: warning; 2: fail; 3: a mistake, or nothing could be measured.")]
 pub struct Args {
     /// The objectives: an slo.yaml of Keptn v1, or a ServiceLevelObjective.
-    #[arg(long, value_name = "FILE", requires = "measured")]
+    #[arg(long, value_name = "FILE", requires = "measured", conflicts_with = "Connect")]
     slo: Option<PathBuf>,
     /// What was measured, as JSON: {"response_time": 12.3, "errors": null}.
     #[arg(long, value_name = "FILE", requires = "slo", group = "measured")]
@@ -69,12 +69,11 @@ pub struct Args {
     /// In the cluster: how long to wait at most.
     #[arg(long, default_value = "15m", requires = "wait")]
     timeout: crate::api::Duration,
-    /// In the cluster: the namespace. Default: the kubeconfig's.
-    #[arg(long, short, conflicts_with = "slo")]
-    namespace: Option<String>,
     /// How the verdict is printed. Default: text.
     #[arg(long, short, value_enum)]
     output: Option<Output>,
+    #[command(flatten)]
+    connect: Connect,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -126,11 +125,12 @@ async fn in_cluster(args: &Args) -> anyhow::Result<ExitCode> {
         bail!("--output: there is no verdict to print yet; add --wait");
     }
     let wanted = wanted(args)?;
-    let client = Client::try_default()
-        .await
-        .context("finding a cluster: set KUBECONFIG, or evaluate without one: --slo with --values, or with --sli and --prometheus")?;
-    let namespace = args.namespace.as_deref().unwrap_or(client.default_namespace());
-    let created = cluster::create(&client, namespace, &wanted, Timestamp::now()).await?;
+    let cluster = args.connect.open().await.map_err(|error| {
+        anyhow::anyhow!(
+            "{error:#}; or evaluate without one: --slo with --values, or with --sli and --prometheus"
+        )
+    })?;
+    let created = cluster::create(&cluster, &wanted, Timestamp::now()).await?;
     if !args.wait {
         print_text(&format!(
             "evaluation.coxswain.dev/{} created\n",
@@ -138,14 +138,7 @@ async fn in_cluster(args: &Args) -> anyhow::Result<ExitCode> {
         ))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let name = created.name_any();
-    let ended = tokio::time::timeout(args.timeout.0, cluster::ended(&client, &created)).await;
-    let ended = ended.with_context(|| {
-        format!(
-            "Evaluation {namespace}/{name} had no verdict within {}; it goes on: see kubectl get evaluation -n {namespace} {name}",
-            args.timeout
-        )
-    })??;
+    let ended = cluster::verdict(&cluster, &created, args.timeout).await?;
     show(&Report::of(&ended), args.output.unwrap_or_default())
 }
 
@@ -163,12 +156,9 @@ fn wanted(args: &Args) -> anyhow::Result<cluster::Wanted> {
     );
     let place = Place::new(project, stage, service)
         .map_err(|e| anyhow::anyhow!("{}: {}", e.path.replacen("spec.", "--", 1), e.message))?;
-    // Read in any case: it finds the mistakes.
-    let window = args.window.read(Timestamp::now())?;
-    let time = args.window.up_to_now();
     Ok(cluster::Wanted {
         place,
-        time: time.map_or(cluster::Time::Window(window), cluster::Time::UpToNow),
+        time: args.window.time(Timestamp::now())?,
         labels: labels(args),
     })
 }
@@ -180,7 +170,7 @@ fn labels(args: &Args) -> BTreeMap<String, String> {
 /// Prints the verdict. What could not be measured is said on stderr too, where the output is for programs.
 fn show(report: &Report, output: Output) -> anyhow::Result<ExitCode> {
     let printed = match output {
-        Output::Text => text::render(report, super::coloured()),
+        Output::Text => text::render(report, paint::on_stdout()),
         Output::Json => report.json()?,
         Output::Markdown => markdown::render(report),
         Output::Junit => junit::render(report),

@@ -3,23 +3,14 @@
 use std::fmt::Write as _;
 
 use super::report::{Report, Row, Shown};
-
-const GREEN: &str = "32";
-const YELLOW: &str = "33";
-const RED: &str = "31";
-const DIM: &str = "2";
-const BOLD: &str = "1";
-const PLAIN: &str = "";
-
-/// Text in several colours.
-type Cell = Vec<(&'static str, String)>;
+use crate::cli::paint::{BOLD, Cell, DIM, PLAIN, RED, cell, painted, result_colour as of, table};
 
 /// Every objective in a line, and the verdict below: that is where the reader's eye is when the command has ended.
-pub(super) fn render(report: &Report, colour: bool) -> String {
+pub fn render(report: &Report, colour: bool) -> String {
     let mut out = String::new();
     let rows = report.rows();
     if !rows.is_empty() {
-        table(&mut out, &rows, colour);
+        out.push_str(&rows_table(&rows, colour));
         out.push('\n');
     }
     let status = &report.status;
@@ -46,40 +37,31 @@ pub(super) fn render(report: &Report, colour: bool) -> String {
 }
 
 /// Columns in which nothing stands are left out.
-fn table(out: &mut String, rows: &[Row], colour: bool) {
-    let columns: [(&str, bool, fn(&Row) -> Cell); 8] = [
-        ("RESULT", false, |r| vec![(of(&r.status), r.status.clone())]),
-        ("INDICATOR", false, name),
-        ("VALUE", true, |r| vec![(PLAIN, r.value.clone())]),
-        ("BEFORE", true, |r| vec![(PLAIN, r.before.clone())]),
-        ("PASS IF", false, |r| criteria(&r.pass)),
-        ("WARNING IF", false, |r| criteria(&r.warning)),
-        ("SCORE", true, |r| vec![(PLAIN, r.score.clone())]),
-        ("", false, |r| vec![(DIM, r.note.clone())]),
+fn rows_table(rows: &[Row], colour: bool) -> String {
+    let heads = [
+        ("RESULT", false),
+        ("INDICATOR", false),
+        ("VALUE", true),
+        ("BEFORE", true),
+        ("PASS IF", false),
+        ("WARNING IF", false),
+        ("SCORE", true),
+        ("", false),
     ];
-    let mut lines: Vec<String> = vec![String::new(); rows.len() + 1];
-    for (title, right, cell) in columns {
-        let cells: Vec<Cell> = rows.iter().map(cell).collect();
-        if cells.iter().all(|cell| width(cell) == 0) {
-            continue;
-        }
-        let head: Cell = vec![(DIM, title.to_owned())];
-        let all: Vec<&Cell> = std::iter::once(&head).chain(&cells).collect();
-        let widest = all.iter().map(|cell| width(cell)).max().unwrap_or(0);
-        for (line, cell) in lines.iter_mut().zip(all) {
-            let gap = " ".repeat(widest - width(cell));
-            let text: String = cell.iter().map(|(c, text)| painted(c, text, colour)).collect();
-            let between = if line.is_empty() { "" } else { "  " };
-            let _ = if right {
-                write!(line, "{between}{gap}{text}")
-            } else {
-                write!(line, "{between}{text}{gap}")
-            };
-        }
-    }
-    for line in lines {
-        let _ = writeln!(out, "{}", line.trim_end());
-    }
+    let cells = |row: &Row| {
+        vec![
+            cell(of(&row.status), &row.status),
+            name(row),
+            cell(PLAIN, &row.value),
+            cell(PLAIN, &row.before),
+            criteria(&row.pass),
+            criteria(&row.warning),
+            cell(PLAIN, &row.score),
+            cell(DIM, &row.note),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = rows.iter().map(cells).collect();
+    table(&heads, &rows, false, colour)
 }
 
 fn name(row: &Row) -> Cell {
@@ -104,27 +86,6 @@ fn criteria(sets: &[Vec<Shown>]) -> Cell {
         }
     }
     cell
-}
-
-fn of(status: &str) -> &'static str {
-    match status {
-        "pass" => GREEN,
-        "warning" => YELLOW,
-        "fail" | "inconclusive" => RED,
-        _ => DIM,
-    }
-}
-
-fn width(cell: &Cell) -> usize {
-    cell.iter().map(|(_, text)| text.chars().count()).sum()
-}
-
-fn painted(colour: &str, text: &str, wanted: bool) -> String {
-    if !wanted || colour.is_empty() || text.is_empty() {
-        text.to_owned()
-    } else {
-        format!("\x1b[{colour}m{text}\x1b[0m")
-    }
 }
 
 #[cfg(test)]

@@ -4,14 +4,15 @@ use anyhow::bail;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::cluster::Time;
 use crate::{
-    api::{Duration, common::Object, evaluation::Window},
+    api::{common::Object, evaluation::Window},
     core::{Invalid, evaluation},
 };
 
 /// A span of time: its end is now, where nothing else is said.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub(super) struct Span {
+pub struct Span {
     /// The start of what is evaluated, such as 2026-01-31T15:04:05Z.
     #[arg(long, value_name = "TIME")]
     pub start: Option<String>,
@@ -24,15 +25,23 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// Its length, where it is said that it ends now, and nothing else.
-    pub(super) fn up_to_now(&self) -> Option<Duration> {
-        let unsaid = |value: &Option<String>| value.as_deref().is_none_or(|text| text.trim().is_empty());
-        let length = self.timeframe.as_deref()?.trim();
-        (unsaid(&self.start) && unsaid(&self.end)).then(|| length.parse().ok())?
+    /// What an Evaluation in the cluster is to measure; up to now, the API server's clock says when that is.
+    pub(in crate::cli) fn time(&self, now: Timestamp) -> anyhow::Result<Time> {
+        // Read in any case: it finds the mistakes.
+        let window = self.read(now)?;
+        let said = |value: &Option<String>| value.as_deref().is_some_and(|text| !text.trim().is_empty());
+        let length = self
+            .timeframe
+            .as_deref()
+            .and_then(|text| text.trim().parse().ok());
+        Ok(match length {
+            Some(length) if !said(&self.start) && !said(&self.end) => Time::UpToNow(length),
+            _ => Time::Window(window),
+        })
     }
 
     /// Reads it by the rules of an evaluation task.
-    pub(super) fn read(&self, now: Timestamp) -> anyhow::Result<Window> {
+    pub fn read(&self, now: Timestamp) -> anyhow::Result<Window> {
         let given = |value: &Option<String>| value.as_deref().map(str::trim).unwrap_or_default().to_owned();
         let (start, end, timeframe) = (given(&self.start), given(&self.end), given(&self.timeframe));
         let window = match (start.is_empty(), end.is_empty(), timeframe.is_empty()) {

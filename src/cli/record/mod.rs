@@ -10,7 +10,10 @@ use kube::{Api, Client, Resource, ResourceExt, api::ListParams, core::NamespaceR
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::files::{self, File};
+use super::{
+    cluster::{Cluster, Connect},
+    files::{self, File},
+};
 use crate::api::{
     Evaluation, JobConfig, MetricsProvider, Remediation, SequenceExecution, ServiceLevelIndicator,
     ServiceLevelObjective, Shipyard,
@@ -26,22 +29,16 @@ const DEFINITIONS: &str = "definitions.yaml";
 pub struct Args {
     /// The SequenceExecution, as NAME or se/NAME
     run: String,
-    /// The namespace. Default: the kubeconfig's.
-    #[arg(long, short)]
-    namespace: Option<String>,
     /// The directory with the cases; the new one becomes a folder in it, named like the run.
     #[arg(long, short, default_value = ".", value_name = "DIR")]
     output: PathBuf,
+    #[command(flatten)]
+    connect: Connect,
 }
 
 /// Records, and says where.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let client = Client::try_default()
-        .await
-        .context("finding a cluster: set KUBECONFIG")?;
-    let namespace = args
-        .namespace
-        .unwrap_or_else(|| client.default_namespace().to_owned());
+    let Cluster { client, namespace } = args.connect.open().await?;
     let name = match args.run.split_once('/') {
         Some(("se" | "sequenceexecution" | "sequenceexecutions", name)) => name,
         Some((kind, _)) => bail!("{kind:?} is not a kind that can be recorded: name a run (se/NAME)"),

@@ -2,7 +2,7 @@
 
 pub(super) mod input;
 mod text;
-mod v1;
+pub(super) mod v1;
 
 use std::path::PathBuf;
 

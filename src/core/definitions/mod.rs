@@ -1,6 +1,7 @@
 //! What users define: which objects are in force for a place, and what is wrong with those that are not.
 
 pub mod coverage;
+pub mod fit;
 pub mod lookup;
 #[cfg(test)]
 mod lookup_tests;

@@ -64,6 +64,16 @@ impl Definitions {
     /// What the documents define. Objects of other API groups are passed over, ConfigMaps apart: those tell which files a
     /// directory has. Every mistake is told.
     pub fn read(documents: &[Document]) -> Result<Self, Vec<Mistake>> {
+        let (found, mistakes) = Self::gather(documents);
+        if mistakes.is_empty() {
+            Ok(found)
+        } else {
+            Err(mistakes)
+        }
+    }
+
+    /// As [`Definitions::read`], with what could be read beside the mistakes in the rest.
+    pub fn gather(documents: &[Document]) -> (Self, Vec<Mistake>) {
         let mut found = Self::default();
         let mut mistakes = vec![];
         let mut seen: BTreeMap<(String, String, String), &str> = BTreeMap::new();
@@ -94,11 +104,7 @@ impl Definitions {
                 }));
             }
         }
-        if mistakes.is_empty() {
-            Ok(found)
-        } else {
-            Err(mistakes)
-        }
+        (found, mistakes)
     }
 
     fn take(&mut self, value: &Value) -> Result<(), Vec<Invalid>> {

@@ -3,6 +3,7 @@
 //! A file is what it holds; what it is for, its directory says, or the command line. The files that tasks ask for
 //! become ConfigMaps. Nothing is left out silently.
 
+mod changes;
 mod layout;
 pub(crate) mod sources;
 #[cfg(test)]
@@ -24,12 +25,16 @@ use crate::{
     },
 };
 
+pub use changes::Change;
 use layout::Placed;
 
 /// The longest name of a project, stage or service.
 const NAME_MAX: usize = 43;
 /// `kubectl apply` keeps a copy of the object in an annotation, and annotations may have so many bytes.
 const ANNOTATIONS_MAX: usize = 256 * 1024;
+
+/// How a warning ends about an object that the operator will not take.
+pub const NOT_IN_FORCE: &str = "until that is mended, nothing runs from it";
 
 /// Files to import.
 #[derive(Clone, Debug, Default)]
@@ -130,6 +135,8 @@ pub struct Plan {
     pub read: Vec<String>,
     /// What is not as it should be, but no reason to stop.
     pub warnings: Vec<String>,
+    /// What means something else than in Keptn.
+    pub changes: Vec<Change>,
     /// Files that nothing became of, and why.
     pub skipped: Vec<String>,
     /// What is wrong.
@@ -338,7 +345,14 @@ impl Import<'_> {
 
     /// Adds what was read to the plan.
     fn collect(&mut self) {
-        for read in std::mem::take(&mut self.read) {
+        let read = std::mem::take(&mut self.read);
+        let judged = read
+            .iter()
+            .any(|r| matches!(r.definition, Definition::Objective(_)));
+        for read in read {
+            self.plan
+                .changes
+                .extend(changes::changes(&read.file, &read.definition, judged));
             let (kind, name) = read.definition.id();
             let scope = match &read.definition {
                 Definition::Shipyard(_) => String::new(),
@@ -353,10 +367,9 @@ impl Import<'_> {
                 definition.set_namespace(namespace);
             }
             for invalid in definition.invalid() {
-                let until = "until that is mended, nothing runs from it";
                 self.plan
                     .warnings
-                    .push(format!("{}: {invalid}; {until}", read.file));
+                    .push(format!("{}: {invalid}; {NOT_IN_FORCE}", read.file));
             }
             self.plan.definitions.push(definition);
         }

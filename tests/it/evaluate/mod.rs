@@ -399,7 +399,7 @@ fn mistakes_name_the_file_and_the_field(#[case] arguments: &str, #[case] says: &
 )]
 #[case(
     "evaluate --project p --stage s --service v --timeframe 5m",
-    "finding a cluster: set KUBECONFIG"
+    "finding a cluster: name a kubeconfig"
 )]
 #[case("--log info evaluate --slo", "a value is required")]
 fn mistakes_about_the_cluster_are_no_verdict(#[case] line: &str, #[case] says: &str) {

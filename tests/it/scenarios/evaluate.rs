@@ -13,7 +13,7 @@ use coxswain::{
     testing::World,
 };
 
-use super::{SHOP, Shop, hours, mins, secs, start, tried};
+use super::{SHOP, Shop, hours, mins, people, secs, start, tried};
 
 fn strict() -> String {
     SHOP.replace("key_sli: true", "key_sli: true, missing: inconclusive")
@@ -72,7 +72,7 @@ fn wanted(service: &str) -> Wanted {
 }
 
 async fn evaluated(world: &World, service: &str) -> Evaluation {
-    let created = cluster::create(&world.client, "demo", &wanted(service), world.now())
+    let created = cluster::create(&people(world), &wanted(service), world.now())
         .await
         .unwrap();
     tokio::time::timeout(mins(5), cluster::ended(&world.client, &created))
@@ -138,7 +138,7 @@ fn an_objective_with_a_mistake_gives_no_verdict() {
 fn one_that_is_deleted_has_no_verdict() {
     World::run(async |world: World| {
         world.apply(SHOP);
-        let created = cluster::create(&world.client, "demo", &wanted("cart"), world.now())
+        let created = cluster::create(&people(&world), &wanted("cart"), world.now())
             .await
             .unwrap();
         let name = created.metadata.name.clone().unwrap();

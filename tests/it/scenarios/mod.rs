@@ -3,6 +3,7 @@
 mod brakes;
 mod by_hand;
 mod by_job;
+mod commands;
 mod coverage;
 mod delivery;
 mod evaluate;
@@ -27,6 +28,7 @@ use coxswain::{
         execution::{JobStatus, SequenceExecutionStatus, TaskStatus},
         problem::ProblemEventStatus,
     },
+    cli::cluster::Cluster,
     controllers::{self, Context, Options},
     testing::{Metrics, Operator, Play, Seat, World, player::mentions, server::Logged},
 };
@@ -60,6 +62,14 @@ pub async fn coxswain(seat: Seat, metrics: Metrics) {
     };
     let ended = controllers::run(context, Arc::new(metrics), &options, seat.shutdown).await;
     ended.expect("the operator ends only when it is told");
+}
+
+/// The cluster as the command line sees it, in the hands of people.
+pub fn people(world: &World) -> Cluster {
+    Cluster {
+        client: world.client.clone(),
+        namespace: "demo".to_owned(),
+    }
 }
 
 /// Starts the operator.

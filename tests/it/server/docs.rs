@@ -62,6 +62,8 @@ fn every_curl_line_of_the_page_works() {
         let operator = tokio::spawn(async move {
             let options = Options {
                 own_namespace: "coxswain-system".to_owned(),
+                allowed_images: Default::default(),
+                image: Some("coxswain:test".to_owned()),
                 ready,
             };
             controllers::run_sharing(

@@ -80,6 +80,8 @@ pub async fn open(world: &World, name: &str, settings: Settings) -> (Operator, R
         let _ = send.send(server::router(context.clone(), &settings, shared, is_ready));
         let options = Options {
             own_namespace: "coxswain-system".to_owned(),
+            allowed_images: Default::default(),
+            image: Some("coxswain:test".to_owned()),
             ready,
         };
         let ended = controllers::run_sharing(
