@@ -3,7 +3,7 @@
 #   make test   everything that CI checks
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: model bench bench-gate bench-step bench-sequence bench-memory help demo demo-down test test-rust test-go test-prometheus test-control-plane test-cluster test-readme lint generate image install-deps
+.PHONY: model bench bench-gate bench-jobs bench-step bench-sequence bench-memory help demo demo-down test test-rust test-go test-prometheus test-control-plane test-cluster test-readme lint generate image install-deps
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ bench-step: ## One transition of the pure engine
 
 bench-gate: ## One verdict of a quality gate
 	@hack/bench.sh gate
+
+bench-jobs: ## The Jobs of one event
+	@hack/bench.sh jobs
 
 bench-sequence: ## Four Jobs in one run, in three ways; and the time from one Job to the next
 	@hack/bench.sh sequence
