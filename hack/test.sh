@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests, from the quickest to the slowest.
 #
-#   test.sh [all|lint|rust|go|prometheus|control-plane|cluster|readme]
+#   test.sh [all|lint|rust|sdk|go|prometheus|control-plane|cluster|readme]
 #
 # `all` installs what it needs (root, Debian or Ubuntu). Where a part can't run, it says so at the end; with CI=true that
 # is an error.
@@ -40,6 +40,21 @@ lint() {
 rust_tests() {
 	rust
 	cargo test --quiet --locked --features testing
+}
+
+# A client that others wrote: the CloudEvents SDK for Python, in an environment of its own.
+sdk() {
+	rust
+	local venv
+	venv=$(mktemp -d)
+	# shellcheck disable=SC2064
+	trap "rm -rf '$venv'" EXIT
+	python3 -m venv "$venv"
+	quietly "$venv/bin/pip" install --quiet --disable-pip-version-check 'cloudevents==1.12.0' 'requests>=2,<3'
+	COXSWAIN_TEST_SDK=$venv/bin/python \
+		cargo test --quiet --locked --features testing --test it server::docs -- --ignored
+	rm -rf "$venv"
+	trap - EXIT
 }
 
 go_tests() {
@@ -119,6 +134,11 @@ all() {
 	fi
 	timed "lint" lint
 	timed "unit tests and scenarios" rust_tests
+	if python3 -m venv --help >/dev/null 2>&1; then
+		timed "CloudEvents SDK" sdk
+	else
+		leave_out "the CloudEvents SDK" "it needs python3 with venv"
+	fi
 	timed "Go tests" go_tests
 	if can_run_containers; then
 		timed "Prometheus" prometheus
@@ -143,10 +163,11 @@ case ${1:-all} in
 all) all ;;
 lint) timed lint lint ;;
 rust) timed "unit tests and scenarios" rust_tests ;;
+sdk) timed "CloudEvents SDK" sdk ;;
 go) timed "Go tests" go_tests ;;
 prometheus) timed "Prometheus" prometheus ;;
 control-plane) timed "control plane" control_plane ;;
 cluster) timed "cluster" cluster ;;
 readme) timed "README" readme ;;
-*) die "there is no part '$1'; there are: all, lint, rust, go, prometheus, control-plane, cluster, readme" ;;
+*) die "there is no part '$1'; there are: all, lint, rust, sdk, go, prometheus, control-plane, cluster, readme" ;;
 esac

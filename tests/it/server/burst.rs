@@ -10,11 +10,12 @@ use super::{DEMO, Tokens, alert, message, open, post};
 use crate::scenarios::{SHOP, secs};
 
 const MANY: usize = 2000;
+const SERVICES: usize = 50;
 
 fn all() -> Vec<Value> {
     let of = |i: usize| {
         let mut one = alert(&format!("f{i}"), 0, false);
-        one["labels"]["service"] = format!("service-{}", i % 500).into();
+        one["labels"]["service"] = format!("service-{}", i % SERVICES).into();
         one["annotations"]["description"] = "what everybody should know of it. ".repeat(10).into();
         one
     };
@@ -64,7 +65,7 @@ fn taken(test: &str, bodies: Vec<String>) -> usize {
             .filter_map(|p| p.status.as_ref())
             .map(|s| s.alerts.len() + s.more_alerts.len())
             .sum();
-        assert_eq!((stored, problems.len()), (MANY, 500));
+        assert_eq!((stored, problems.len()), (MANY, SERVICES));
         println!(
             "{test}: {MANY} alerts, {rounds} rounds, {:?}, {} -> {} MiB with the API server in the process",
             begun.elapsed(),

@@ -40,6 +40,7 @@ async fn send(door: &axum::Router, event: &Value) -> (u16, Value) {
 fn the_tutorial_s_trigger_works_as_it_stands() {
     World::run(async |world: World| {
         let tokens = Tokens::new("seed");
+        world.apply("{apiVersion: v1, kind: Namespace, metadata: {name: fulltour}}");
         world.apply(include_str!("../../../examples/tutorial/shipyard.yaml"));
         let yard = world.server.list::<coxswain::api::Shipyard>("").remove(0);
         let (_operator, door) = open(&world, "operator", tokens.settings()).await;
