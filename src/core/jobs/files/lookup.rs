@@ -334,7 +334,7 @@ mod tests {
         let mut config = config(&["chart", "charts/b"], json!([]));
         pin(&mut config, &[map("m", "prod/cart", "charts", &["a"])]);
         assert_eq!(config.files.missing["chart"], r#"; did you mean "charts"?"#);
-        assert_eq!(config.files.missing["charts/b"], r#"; did you mean "charts"?"#);
+        assert_eq!(config.files.missing["charts/b"], r#"; did you mean "charts/a"?"#);
         let error = got(&config).unwrap_err();
         assert!(
             error.contains("has the file or directory chart; did you mean"),
