@@ -1,6 +1,9 @@
 //! What the API server says when it refuses: `Status` objects as Kubernetes words them.
 
-use kube::core::{Status, response::StatusSummary};
+use kube::core::{
+    Status,
+    response::{StatusDetails, StatusSummary},
+};
 
 use super::kinds::Kind;
 
@@ -48,12 +51,22 @@ pub fn by_code(code: u16) -> Refusal {
     refusal(code, reason, message)
 }
 
+/// Names the object, as the API server does where it knows the kind.
 pub(super) fn not_found(kind: &Kind, name: &str) -> Refusal {
-    refusal(
+    let mut refusal = refusal(
         404,
         "NotFound",
         format!("{} \"{name}\" not found", kind.resource()),
-    )
+    );
+    refusal.details = Some(StatusDetails {
+        name: name.to_owned(),
+        group: kind.group.clone(),
+        kind: kind.plural.clone(),
+        uid: String::new(),
+        causes: vec![],
+        retry_after_seconds: 0,
+    });
+    refusal
 }
 
 pub(super) fn already_exists(kind: &Kind, name: &str) -> Refusal {

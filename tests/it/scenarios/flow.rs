@@ -74,6 +74,9 @@ fn a_good_version_goes_through_all_stages_in_one_flow() {
         let qa = until(&world, "qa", "delivery", |s| s.done).await;
         assert_eq!(phase_of(&qa), "Succeeded");
         until(&world, "production", "delivery", |s| s.phase == "Waiting").await;
+        // The status comes first, then the question.
+        let put = |w: &World| !w.list::<Approval>().is_empty();
+        world.wait_until("the question", secs(5), put).await;
         let asked = world.list::<Approval>().remove(0);
         assert_eq!(asked.spec.image.as_deref(), Some("cart:2"));
         assert_eq!(
