@@ -240,12 +240,24 @@ fn with_job(facts: &JobFacts, job: &Job) -> Observation {
             ended(outcome, None, at.unwrap_or(facts.now))
         }
         (Some(end @ End::Failed { .. }), _) => failed(facts, job, pod, end),
-        (None, Some((pod, ended))) if facts.now >= after(finished_at(ended, facts.now), LINGER_SECS) => {
-            // A sidecar keeps the Job from ending.
-            interrupted(facts, pod).unwrap_or_else(|| ended_as(ended, facts.now))
-        }
-        (None, _) => live(facts, job, pod),
+        (None, Some((pod, ended))) => ended_alone(facts, job, pod, ended),
+        (None, None) => live(facts, job, pod),
     }
+}
+
+/// The container has ended, and the Job has not yet.
+fn ended_alone(facts: &JobFacts, job: &Job, pod: &Pod, container: &ContainerStateTerminated) -> Observation {
+    // A pod that is taken away is gone by the time the Job says that it failed, and nobody could tell then why.
+    if container.exit_code != 0
+        && let Some(observation) = interrupted(facts, pod)
+    {
+        return observation;
+    }
+    if facts.now >= after(finished_at(container, facts.now), LINGER_SECS) {
+        // A sidecar keeps the Job from ending.
+        return interrupted(facts, pod).unwrap_or_else(|| ended_as(container, facts.now));
+    }
+    live(facts, job, Some(pod))
 }
 
 /// A Job that has not ended.

@@ -336,6 +336,22 @@ fn an_eviction_while_the_container_ran_is_lost_unless_the_task_may_run_again() {
     assert!(matches!(world.observe(), Observation::Lost { .. }));
 }
 
+/// Seen on a real cluster: when the Job says that it failed, the evicted pod is gone.
+#[test]
+fn an_eviction_is_believed_before_its_pod_is_gone() {
+    let mut world = World::new(job(&[]), vec![disrupted(container(terminated(137, "")))]);
+    assert!(matches!(world.observe(), Observation::Lost { .. }));
+    world.idempotent = true;
+    let Observation::Retry { reason, .. } = world.observe() else {
+        panic!("{:?}", world.observe())
+    };
+    assert_eq!(reason, "EvictionByEvictionAPI");
+    // What ended well may still be the Job's success.
+    let mut world = World::new(job(&[]), vec![disrupted(container(terminated(0, "")))]);
+    world.idempotent = true;
+    assert!(!matches!(world.observe(), Observation::Retry { .. }));
+}
+
 #[test]
 fn a_pod_deleted_by_hand_is_not_believed_when_it_stops_with_0() {
     // Asked to go at 15 seconds after three; many programs exit with 0 then.

@@ -123,7 +123,7 @@ async fn a_service_account_that_has_not_opted_in() {
 async fn a_job_config_that_is_not_valid() {
     let cluster = Cluster::connect().await;
     cluster.fresh_namespace("blocked-invalid").await;
-    one_action("blocked-invalid", "namespace: elsewhere");
+    one_action("blocked-invalid", "resources: {limits: {memory: 1GB}}");
     raise("blocked-invalid");
     let run = cluster
         .wait_run(
@@ -139,6 +139,6 @@ async fn a_job_config_that_is_not_valid() {
         (status.phase.as_str(), status.reason.as_str()),
         ("Failed", "JobConfigInvalid")
     );
-    let field = "JobConfig shop is not valid: spec.actions[0].tasks[0].namespace";
+    let field = "JobConfig shop is not valid: spec.actions[0].tasks[0].resources.limits.memory";
     assert!(status.message.contains(field), "{}", status.message);
 }
