@@ -74,6 +74,15 @@ async fn objects_that_can_t_be_meant_are_refused_at_their_birth() {
             run("r", json!({"control": {"desired": "Fly"}})),
             "spec.control.desired: Unsupported value: \"Fly\": supported values: \"Run\", \"Pause\", \"Abort\"",
         ),
+        (
+            of(
+                "Evaluation",
+                "e",
+                json!({"project": "shop", "stage": "production", "service": "cart", "timeframe": "5m",
+                    "window": {"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:05:00Z"}}),
+            ),
+            "spec.window says it all: leave spec.timeframe out",
+        ),
         (run("r", json!({"stage": null})), "spec.stage: Required value"),
         (
             run("r", json!({"service": "Cart Shop"})),
