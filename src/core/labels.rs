@@ -61,6 +61,17 @@ pub const COXSWAIN: &str = "coxswain";
 /// The longest value of a label.
 const VALUE_MAX: usize = 63;
 
+/// Whether Kubernetes takes this as a label's value.
+pub fn is_value(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let at_end = |c: char| c.is_ascii_alphanumeric();
+    text.is_empty()
+        || (text.len() <= VALUE_MAX
+            && text.bytes().all(inner)
+            && text.starts_with(at_end)
+            && text.ends_with(at_end))
+}
+
 /// An object's name as a label's value. Names may be longer than values: those are cut, with a hash in place of the
 /// rest, so that two names never become one value.
 pub fn value(name: &str) -> String {

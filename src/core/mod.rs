@@ -7,6 +7,8 @@ pub mod definitions;
 pub mod delivery;
 pub mod evaluation;
 pub mod event;
+#[cfg(test)]
+mod fuzzing;
 pub mod history;
 pub mod inbound;
 pub mod invalid;

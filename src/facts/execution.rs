@@ -169,8 +169,8 @@ impl Reader {
         if !found.job_configs.is_empty() {
             let images = self.image_policy(&run.namespace().unwrap_or_default()).await?;
             for config in &mut found.job_configs {
-                if let (Some(refused), true) = (images.refuses(config), config.invalid.is_empty()) {
-                    config.invalid = refused;
+                if config.invalid.is_empty() {
+                    config.invalid = images.refuses(config).unwrap_or_default();
                 }
             }
         }

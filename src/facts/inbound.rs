@@ -5,7 +5,10 @@ use std::fmt::Debug;
 use kube::{Api, Client, Resource, api::ListParams, core::NamespaceResourceScope};
 use serde::de::DeserializeOwned;
 
-use super::{READ_TIMEOUT, execution::Error, guarded::Guarded};
+use super::{
+    execution::{Error, bounded},
+    guarded::Guarded,
+};
 use crate::{
     api::{Approval, ProblemEvent, SequenceExecution},
     core::{labels, place::Place},
@@ -69,17 +72,4 @@ where
     let found = bounded(&format!("{what} of {namespace}"), api.list(&params.limit(MOST))).await?;
     let readable = found.items.iter().filter_map(Guarded::readable);
     Ok(readable.map(std::sync::Arc::unwrap_or_clone).collect())
-}
-
-async fn bounded<T>(what: &str, request: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
-    match tokio::time::timeout(READ_TIMEOUT, request).await {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(source)) => Err(Error::Api {
-            what: what.to_owned(),
-            source: Box::new(source),
-        }),
-        Err(_) => Err(Error::Timeout {
-            what: what.to_owned(),
-        }),
-    }
 }

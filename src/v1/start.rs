@@ -5,7 +5,7 @@ use kube::api::ObjectMeta;
 use super::Event;
 use crate::{
     api::{ProblemEvent, SequenceExecution, SequenceExecutionSpec, common::SourceRef},
-    core::{Invalid, jsonpath, names},
+    core::{Invalid, jsonpath, labels, names},
 };
 
 /// The object that does what an event asks for; the API server ends its name.
@@ -74,13 +74,7 @@ impl Event {
         let Some(context) = self.context.clone().filter(|c| !c.is_empty()) else {
             return Ok(None);
         };
-        let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let ends = |c: char| c.is_ascii_alphanumeric();
-        if context.len() <= 63
-            && context.chars().all(inner)
-            && context.starts_with(ends)
-            && context.ends_with(ends)
-        {
+        if labels::is_value(&context) {
             return Ok(Some(context));
         }
         let message = format!("{context:?} can't be a label's value; write a UUID, or leave it out");

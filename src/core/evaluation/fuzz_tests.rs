@@ -1,6 +1,4 @@
 //! Many odd inputs for what reads texts that users write: criteria, and queries with placeholders.
-//!
-//! A few thousand always run; `cargo test --release --lib fuzz -- --ignored` runs a million of each.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +6,7 @@ use promql_parser::{
     label::{MatchOp, Matcher},
     parser::{self, AtModifier, Expr, LabelModifier, Offset, VectorSelector},
 };
-use proptest::{
-    prelude::*,
-    test_runner::{Config, TestCaseError, TestRunner},
-};
+use proptest::{prelude::*, test_runner::TestCaseError};
 
 use super::{
     criteria::Criterion,
@@ -19,17 +14,9 @@ use super::{
     testing::evaluation,
 };
 
-const ALWAYS: u32 = 4_000;
-const BY_HAND: u32 = 1_000_000;
+use crate::core::fuzzing::{BY_HAND, run};
 
-fn run<S: Strategy>(cases: u32, inputs: S, law: impl Fn(S::Value) -> Result<(), TestCaseError>) {
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        ..Config::default()
-    };
-    TestRunner::new(config).run(&inputs, law).unwrap();
-}
+const ALWAYS: u32 = 4_000;
 
 fn criteria() -> impl Strategy<Value = String> {
     prop_oneof![

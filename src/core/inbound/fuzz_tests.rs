@@ -1,29 +1,17 @@
 //! Many odd requests for what reads CloudEvents.
-//!
-//! Some thousands always run; `cargo test --release --lib fuzz -- --ignored` runs a million.
 
 use std::collections::BTreeMap;
 
-use proptest::{
-    prelude::*,
-    test_runner::{Config, TestCaseError, TestRunner},
-};
+use proptest::{prelude::*, test_runner::TestCaseError};
 use serde_json::{Value, json};
 
 use super::{Ask, ask, cloudevent, context};
-use crate::core::names::is_dns_label;
+use crate::core::{
+    fuzzing::{BY_HAND, run},
+    names::is_dns_label,
+};
 
 const ALWAYS: u32 = 2_000;
-const BY_HAND: u32 = 1_000_000;
-
-fn run<S: Strategy>(cases: u32, inputs: S, law: impl Fn(S::Value) -> Result<(), TestCaseError>) {
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        ..Config::default()
-    };
-    TestRunner::new(config).run(&inputs, law).unwrap();
-}
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![

@@ -11,9 +11,12 @@ use crate::{
     },
     core::{
         definitions::{lookup::fits, nearest::hint},
-        jsonpath,
+        jsonpath::{self, PathError},
     },
 };
+
+/// A message shows so much of a value that is not the wanted one.
+pub(super) const FOUND_MAX: usize = 100;
 
 /// One action that answers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -111,23 +114,37 @@ fn conditions(configs: &[PinnedJobConfig], event_type: &str, event: &Value) -> V
 
 /// What a condition wants and what the event has, if it does not hold: `wants "a" at $.data.x, it is "b"`.
 pub(super) fn unmet(condition: &Condition, event: &Value) -> Option<String> {
-    if condition_holds(condition, event) {
-        return None;
-    }
-    let found = match jsonpath::lookup(event, &condition.property) {
-        Ok(Some(value)) => format!("it is {value}"),
-        Ok(None) => "there is nothing".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    let (anything_but, wanted) = match &condition.not_match {
-        Some(unwanted) => ("anything but ", unwanted),
-        None => ("", condition.match_.as_ref().unwrap_or(&condition.property)),
+    let (wanted, found) = match look(condition, event) {
+        Ok(found) if holds(condition, found.as_ref()) => return None,
+        Ok(found) => (wanted(condition), there(found.as_ref(), usize::MAX)),
+        Err(error) => (wanted(condition), error.to_string()),
     };
     Some(format!(
-        "wants {anything_but}{wanted:?} at {}, {}",
+        "wants {wanted} at {}, {}",
         condition.property,
-        brief(&found, 100)
+        brief(&found, FOUND_MAX)
     ))
+}
+
+/// What stands at a condition's property.
+pub(super) fn look(condition: &Condition, event: &Value) -> Result<Option<Value>, PathError> {
+    jsonpath::lookup(event, &condition.property)
+}
+
+/// The value that a condition wants, or does not want, for people.
+pub(super) fn wanted(condition: &Condition) -> String {
+    match (&condition.match_, &condition.not_match) {
+        (_, Some(unwanted)) => format!("anything but {unwanted:?}"),
+        (wanted, None) => format!("{:?}", wanted.as_deref().unwrap_or_default()),
+    }
+}
+
+/// What was found, for people, in at most so many bytes.
+pub(super) fn there(found: Option<&Value>, max: usize) -> String {
+    match found {
+        Some(value) => format!("it is {}", brief(&value.to_string(), max)),
+        None => "there is nothing".to_owned(),
+    }
 }
 
 /// All conditions of a filter.
@@ -163,12 +180,14 @@ fn is_unreadable(filter: &EventFilter, event: &Value) -> bool {
     fits(&filter.name, event["type"].as_str().unwrap_or_default()) && every_condition(filter).any(unreadable)
 }
 
-/// Whether a condition holds. One that can't be evaluated does not, and neither does one that asks for nothing.
+/// Whether a condition holds. One that can't be evaluated does not.
 pub(in crate::core) fn condition_holds(condition: &Condition, event: &Value) -> bool {
-    let Ok(found) = jsonpath::lookup(event, &condition.property) else {
-        return false;
-    };
-    let text = match &found {
+    look(condition, event).is_ok_and(|found| holds(condition, found.as_ref()))
+}
+
+/// Whether a condition holds for what was found. One that asks for nothing, or for two things, does not.
+pub(super) fn holds(condition: &Condition, found: Option<&Value>) -> bool {
+    let text = match found {
         Some(value @ (Value::String(_) | Value::Number(_) | Value::Bool(_))) => Some(jsonpath::text(value)),
         _ => None,
     };

@@ -18,6 +18,8 @@ pub mod result;
 mod security;
 mod strict;
 pub mod targets;
+#[cfg(test)]
+mod testing;
 pub mod tries;
 pub mod validate;
 mod volumes;

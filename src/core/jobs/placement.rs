@@ -160,23 +160,13 @@ fn key_problem(key: &str) -> Option<String> {
     let (domain, name) = key
         .split_once('/')
         .map_or((None, key), |(domain, name)| (Some(domain), name));
-    let is_key = domain.is_none_or(is_object_name) && !name.is_empty() && is_label_value(name);
+    let is_key = domain.is_none_or(is_object_name) && !name.is_empty() && labels::is_value(name);
     (!is_key).then(|| format!("{key:?} can't be a key: write one such as team or example.com/team"))
 }
 
 fn value_problem(value: &str) -> Option<String> {
     let remedy = "at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends";
-    (!is_label_value(value)).then(|| format!("{value:?} can't be a label's value: {remedy}"))
-}
-
-fn is_label_value(value: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-    let at_end = |c: char| c.is_ascii_alphanumeric();
-    value.is_empty()
-        || (value.len() <= 63
-            && value.bytes().all(inner)
-            && value.starts_with(at_end)
-            && value.ends_with(at_end))
+    (!labels::is_value(value)).then(|| format!("{value:?} can't be a label's value: {remedy}"))
 }
 
 #[cfg(test)]
@@ -184,15 +174,7 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
-    use super::*;
-
-    fn task(fields: Value) -> JobTask {
-        let mut task = json!({"name": "t", "image": "i"});
-        task.as_object_mut()
-            .unwrap()
-            .extend(fields.as_object().unwrap().clone());
-        serde_json::from_value(task).unwrap()
-    }
+    use super::{super::testing::task, *};
 
     #[test]
     fn a_pod_s_place() {

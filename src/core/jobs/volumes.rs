@@ -234,15 +234,7 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
-    use super::*;
-
-    fn task(fields: Value) -> JobTask {
-        let mut task = json!({"name": "t", "image": "i"});
-        task.as_object_mut()
-            .unwrap()
-            .extend(fields.as_object().unwrap().clone());
-        serde_json::from_value(task).unwrap()
-    }
+    use super::{super::testing::task, *};
 
     /// One volume, `v`, with these fields, mounted at `/v`.
     fn with_volume(fields: Value) -> JobTask {

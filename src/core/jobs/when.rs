@@ -2,32 +2,21 @@
 
 use serde_json::Value;
 
-use super::{brief, matching::condition_holds};
-use crate::{
-    api::jobconfig::Condition,
-    core::jsonpath::{self, PathError},
-};
+use super::matching::{FOUND_MAX, holds, look, there, wanted};
+use crate::{api::jobconfig::Condition, core::jsonpath::PathError};
 
 /// The first of a Job's `when` that does not hold, in words: what it wants, and what there is.
 pub fn unmet(when: &[Condition], event: &Value) -> Result<Option<String>, PathError> {
     for condition in when {
-        let found = jsonpath::lookup(event, &condition.property)?;
-        if condition_holds(condition, event) {
-            continue;
+        let found = look(condition, event)?;
+        if !holds(condition, found.as_ref()) {
+            return Ok(Some(format!(
+                "when: {} must be {}, {}",
+                condition.property,
+                wanted(condition),
+                there(found.as_ref(), FOUND_MAX)
+            )));
         }
-        let found = match found {
-            Some(value) => format!("it is {}", brief(&value.to_string(), 100)),
-            None => "there is nothing".to_owned(),
-        };
-        let (but, wanted) = match (&condition.match_, &condition.not_match) {
-            (Some(wanted), _) => ("", wanted.as_str()),
-            (None, Some(unwanted)) => ("anything but ", unwanted.as_str()),
-            (None, None) => ("", ""),
-        };
-        return Ok(Some(format!(
-            "when: {} must be {but}{wanted:?}, {found}",
-            condition.property
-        )));
     }
     Ok(None)
 }

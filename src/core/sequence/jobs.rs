@@ -322,16 +322,7 @@ impl Machine<'_> {
         }
         let text = format!("Job {}: {message}; it is tried anew ({reason})", job.name);
         self.tell(Note::warning("JobRetried", text));
-        let next = JobStatus {
-            config: job.config,
-            action: job.action,
-            task: job.task,
-            title: job.title,
-            try_: job.try_ + 1,
-            state: "Pending".to_owned(),
-            tried: job.tried,
-            ..JobStatus::default()
-        };
+        let next = next_try(job, "Pending");
         self.set_job(index, at, next);
         self.start_job(index, at, spec);
     }
@@ -352,6 +343,20 @@ impl Machine<'_> {
         if let Some(slot) = self.task_mut(index).and_then(|t| t.jobs.get_mut(at)) {
             *slot = job;
         }
+    }
+}
+
+/// The same Job of the action, to be made once more; nothing of the try before stays, but which ones failed.
+pub(super) fn next_try(job: JobStatus, state: &str) -> JobStatus {
+    JobStatus {
+        config: job.config,
+        action: job.action,
+        task: job.task,
+        title: job.title,
+        try_: job.try_ + 1,
+        state: state.to_owned(),
+        tried: job.tried,
+        ..JobStatus::default()
     }
 }
 

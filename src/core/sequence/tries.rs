@@ -4,6 +4,7 @@
 use super::{
     finish::phases,
     job_ends::{clip, said},
+    jobs::next_try,
     lanes::{is_live, is_waiting},
     step::Machine,
     task::changes,
@@ -51,25 +52,16 @@ impl Machine<'_> {
         });
         let told = format!("try {number} of {of}: {told}; the next starts at {until:.0}");
         self.tell(Note::warning("JobRetried", format!("{}: {told}", self.s.task)));
-        let mut tried = job.tried;
-        tried.push(TriedJob {
-            name: job.name,
+        let failed = TriedJob {
+            name: job.name.clone(),
             reason: reason.to_owned(),
             message: clip(message, MESSAGE_MAX),
-        });
-        let next = JobStatus {
-            config: job.config,
-            action: job.action,
-            task: job.task,
-            title: job.title,
-            try_: job.try_ + 1,
-            state: "Waiting".to_owned(),
-            wait_until: Some(ApiTime(until)),
-            reason: reason.to_owned(),
-            message: told,
-            tried,
-            ..JobStatus::default()
         };
+        let mut next = next_try(job, "Waiting");
+        next.tried.push(failed);
+        next.wait_until = Some(ApiTime(until));
+        reason.clone_into(&mut next.reason);
+        next.message = told;
         self.set_job(index, at, next);
         true
     }
