@@ -20,6 +20,7 @@ pub mod jobconfig;
 pub mod jobstatus;
 pub mod jobtask;
 pub mod metricsprovider;
+pub mod plan;
 pub mod problem;
 pub mod remediation;
 pub mod shipyard;
