@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The policies of config/admission, by the ends of their names: a chart puts its release's name before.
-const POLICIES: [&str; 4] = ["approvals", "control", "evaluations", "requester"];
+pub(super) const POLICIES: [&str; 5] = ["approvals", "control", "evaluations", "jobconfigs", "requester"];
 /// How many objects that are not ready are listed.
 const LISTED: usize = 20;
 /// Evaluations that ended longer ago say nothing of today.

@@ -1,7 +1,10 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{api::all_crds, cli::doctor::gather::Unready};
+use crate::{
+    api::all_crds,
+    cli::doctor::{checks::POLICIES, gather::Unready},
+};
 
 fn typed<K: serde::de::DeserializeOwned>(value: Value) -> K {
     serde_json::from_value(value).unwrap()
@@ -16,7 +19,6 @@ fn installed() -> Facts {
             json!({"metadata": {"name": name}, "spec": {"policyName": format!("coxswain-{name}"), "validationActions": ["Deny"]}}),
         )
     };
-    let policies = ["approvals", "control", "evaluations", "requester"];
     let image = format!("ghcr.io/coxswain-dev/coxswain:{}", env!("CARGO_PKG_VERSION"));
     Facts {
         operator_namespace: "coxswain-system".to_owned(),
@@ -25,8 +27,8 @@ fn installed() -> Facts {
             "spec": {"selector": {}, "template": {"spec": {"containers": [{"name": "coxswain", "image": image}]}}},
             "status": {"readyReplicas": 1}}))]),
         missing_rights: Ok(vec![]),
-        policies: Ok(policies.map(policy).into()),
-        bindings: Ok(policies.map(binding).into()),
+        policies: Ok(POLICIES.map(policy).into()),
+        bindings: Ok(POLICIES.map(binding).into()),
         services: Ok(vec![typed(json!({"metadata": {"name": "coxswain"}}))]),
         providers: Ok(vec![("shop/prometheus".to_owned(), None)]),
         evaluations: Ok(vec![]),
@@ -41,12 +43,32 @@ fn told(facts: &Facts) -> String {
 }
 
 #[test]
+fn every_policy_that_is_shipped_is_looked_for() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/admission");
+    let files = std::fs::read_dir(directory).unwrap();
+    let names = files.map(|file| {
+        file.unwrap()
+            .path()
+            .file_stem()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned()
+    });
+    let mut policies: Vec<String> = names
+        .filter(|name| !["bindings", "kustomization"].contains(&name.as_str()))
+        .collect();
+    policies.sort();
+    assert_eq!(policies, POLICIES);
+}
+
+#[test]
 fn a_sound_installation_is_ok_throughout() {
     insta::assert_snapshot!(told(&installed()).replace(&all_crds().len().to_string(), "N"), @r"
     ok    N definitions are there, as in this version
     ok    operator coxswain is ready
     ok    the operator has all its rights
-    ok    4 admission policies are in force
+    ok    5 admission policies are in force
     ok    events and alerts arrive at Service coxswain
     ok    MetricsProvider shop/prometheus is ready
     ok    nothing is held
