@@ -22,8 +22,7 @@ impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Loopback => f.write_str(
-                "a loopback address, which is the operator's own machine; name the server's Service, or set \
-                 spec.prometheus.allowLoopback: true",
+                "a loopback address, which is the operator's own machine; name the server's Service",
             ),
             Self::Never(what) => write!(f, "{what} address, which is never asked"),
         }

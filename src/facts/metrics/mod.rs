@@ -1,8 +1,6 @@
 //! Measurements: one question, one number.
 
 mod answer;
-mod connect;
-mod credentials;
 pub mod prometheus;
 
 use futures::future::BoxFuture;

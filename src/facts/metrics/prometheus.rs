@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    error::Error as _,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -11,29 +10,26 @@ use futures::{FutureExt, future::BoxFuture};
 use kube::ResourceExt;
 use prometheus_http_query::Client;
 use reqwest::{Response, Url};
-use tokio::{sync, time::Instant};
+use tokio::sync;
 
-use super::{
-    Answer, MetricsSource, QueryError, Question, answer, connect,
-    credentials::{self, Versions},
-};
+use super::{Answer, MetricsSource, QueryError, Question, answer};
 use crate::{
     api::{MetricsProvider, metricsprovider::PrometheusProvider},
-    core::evaluation::reduce,
+    core::{endpoint::Endpoint, evaluation::reduce},
+    facts::outside::{Connection, host, remedied},
 };
 
+/// The field that describes the server.
+const PATH: &str = "spec.prometheus";
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Whatever the provider's timeout says.
-pub(super) const TIMEOUT_MAX: Duration = Duration::from_mins(2);
+const TIMEOUT_MAX: Duration = Duration::from_mins(2);
 const MAX_BYTES: usize = 1024 * 1024;
 /// A query up to this length goes into the URL, which any proxy before the server lets through; a longer one is sent as
 /// a form.
 const GET_MAX: usize = 2048;
 /// So many clients are kept.
 const CLIENTS: usize = 256;
-/// What was read of a Secret or ConfigMap counts for so long: the queries of one Evaluation read it once.
-const FRESH: Duration = Duration::from_secs(5);
-
 /// Asks servers with Prometheus' HTTP API.
 #[derive(Default)]
 pub struct Prometheus {
@@ -42,15 +38,8 @@ pub struct Prometheus {
     slots: Mutex<HashMap<(String, String), Slot>>,
 }
 
-/// The client of one provider. While it is made, the other queries of that provider wait for it.
-type Slot = Arc<sync::Mutex<Option<Ready>>>;
-
-struct Ready {
-    spec: PrometheusProvider,
-    versions: Versions,
-    read_at: Instant,
-    client: Client,
-}
+/// The connection of one provider. While it is made, the other queries of that provider wait for it.
+type Slot = Arc<sync::Mutex<Connection>>;
 
 impl std::fmt::Debug for Prometheus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -97,33 +86,14 @@ impl Prometheus {
 
     /// The client of this provider; a new one when the provider or what it names was changed.
     async fn client(&self, provider: &MetricsProvider) -> Result<Client, String> {
-        let spec = &provider.spec.prometheus;
         let namespace = provider.namespace().unwrap_or_default();
+        let endpoint = Endpoint::from(&provider.spec.prometheus);
         let slot = self.slot((namespace.clone(), provider.name_any()));
-        let mut slot = slot.lock().await;
-        let needs = credentials::needs(spec);
-        if let Some(ready) = slot.as_ref().filter(|ready| ready.spec == *spec)
-            && (needs.is_empty() || ready.read_at.elapsed() < FRESH)
-        {
-            return Ok(ready.client.clone());
-        }
-        let found = credentials::read(self.cluster.as_ref(), &namespace, &needs).await?;
-        let (versions, read_at) = (found.versions(), Instant::now());
-        if let Some(ready) = slot
-            .as_mut()
-            .filter(|ready| ready.spec == *spec && ready.versions == versions)
-        {
-            ready.read_at = read_at;
-            return Ok(ready.client.clone());
-        }
-        let client = connect::build(spec, &found)?;
-        *slot = Some(Ready {
-            spec: spec.clone(),
-            versions,
-            read_at,
-            client: client.clone(),
-        });
-        Ok(client)
+        let mut connection = slot.lock().await;
+        let (http, url) = connection.to(self.cluster.as_ref(), &namespace, endpoint).await?;
+        // A trailing slash would double the one before `api/v1`.
+        Client::from(http, url.as_str().trim_end_matches('/'))
+            .map_err(|e| format!("spec.prometheus.url: {e}"))
     }
 
     fn slot(&self, provider: (String, String)) -> Slot {
@@ -162,9 +132,11 @@ async fn ask(client: &Client, spec: &PrometheusProvider, question: &Question) ->
         }
     };
     let response = sent.map_err(|e| match &e {
-        prometheus_http_query::Error::Client(client) => {
-            QueryError::Unavailable(client.inner().map_or_else(|| client.to_string(), remedied))
-        }
+        prometheus_http_query::Error::Client(client) => QueryError::Unavailable(
+            client
+                .inner()
+                .map_or_else(|| client.to_string(), |e| remedied(e, PATH)),
+        ),
         other => QueryError::Unavailable(other.to_string()),
     })?;
     let status = response.status();
@@ -199,7 +171,7 @@ async fn read(mut response: Response, cap: usize) -> Result<Vec<u8>, QueryError>
         let chunk = response
             .chunk()
             .await
-            .map_err(|e| QueryError::Unavailable(remedied(&e)))?;
+            .map_err(|e| QueryError::Unavailable(remedied(&e, PATH)))?;
         let Some(chunk) = chunk else { return Ok(body) };
         if body.len() + chunk.len() > cap {
             return Err(too_long());
@@ -231,55 +203,6 @@ fn unavailable(provider: &MetricsProvider, why: &str) -> QueryError {
         .parse::<Url>()
         .map_or_else(|_| "?".to_owned(), |url| host(&url));
     QueryError::Unavailable(format!("MetricsProvider {} ({host}): {why}", provider.name_any()))
-}
-
-fn host(url: &Url) -> String {
-    let host = url.host_str().unwrap_or("?");
-    url.port_or_known_default()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-/// The cause, and which field mends it where one does.
-fn remedied(error: &reqwest::Error) -> String {
-    let cause = cause(error);
-    let remedies = [
-        (
-            "UnknownIssuer",
-            "name the certificate authority of the server in spec.prometheus.tls.caFrom",
-        ),
-        (
-            "BadSignature",
-            "name the certificate authority of the server in spec.prometheus.tls.caFrom",
-        ),
-        (
-            "not valid for name",
-            "spec.prometheus.tls.serverName says which name its certificate has",
-        ),
-        (
-            "NotValidForName",
-            "spec.prometheus.tls.serverName says which name its certificate has",
-        ),
-        (
-            "CertificateRequired",
-            "the server wants the operator's certificate: name it in spec.prometheus.tls.clientCertFrom",
-        ),
-    ];
-    match remedies.iter().find(|(word, _)| cause.contains(word)) {
-        Some((_, remedy)) => format!("{cause}; {remedy}"),
-        None => cause,
-    }
-}
-
-/// The innermost cause, which is what people can act on; the outer ones repeat the URL.
-pub(super) fn cause(error: &reqwest::Error) -> String {
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    if error.source().is_none() {
-        return "the request failed".to_owned();
-    }
-    innermost.to_string()
 }
 
 #[cfg(test)]

@@ -226,9 +226,7 @@ async fn a_changed_secret_is_used_when_the_old_one_is_not_fresh_any_more() {
 async fn age(source: &Prometheus) {
     let slots: Vec<Slot> = source.slots.lock().unwrap().values().cloned().collect();
     for slot in slots {
-        if let Some(ready) = slot.lock().await.as_mut() {
-            ready.read_at = ready.read_at.checked_sub(FRESH).unwrap();
-        }
+        slot.lock().await.grow_old();
     }
 }
 

@@ -1,7 +1,7 @@
 use rstest::rstest;
 
 use super::*;
-use crate::api::MetricsProviderSpec;
+use crate::api::{MetricsProviderSpec, metricsprovider::PrometheusProvider};
 
 fn mistakes(prometheus: PrometheusProvider) -> Vec<String> {
     let object = MetricsProvider::new("prometheus", MetricsProviderSpec { prometheus });

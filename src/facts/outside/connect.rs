@@ -1,11 +1,10 @@
-//! How a provider's server is reached: by which address, with which certificates, as whom.
+//! How a server is reached: by which address, with which certificates, as whom.
 
 use std::net::{IpAddr, SocketAddr};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use prometheus_http_query::Client;
 use reqwest::{
-    Certificate, ClientBuilder, Identity, Url,
+    Certificate, Client, ClientBuilder, Identity, Url,
     dns::{Addrs, Name, Resolve, Resolving},
     header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue},
     redirect,
@@ -13,88 +12,125 @@ use reqwest::{
 use url::Host;
 
 use super::{
+    CONNECT_TIMEOUT, cause,
     credentials::{CERTIFICATE, Found, Kind, PRIVATE_KEY},
-    prometheus::{TIMEOUT_MAX, cause},
 };
 use crate::{
-    api::metricsprovider::{Auth, Header, KeyRef, PrometheusProvider, Tls},
-    core::address::refusal,
+    api::metricsprovider::{Auth, Header, KeyRef, Tls},
+    core::{
+        address::{Refusal, refusal},
+        endpoint::Endpoint,
+    },
 };
 
-/// A client for this provider. The secrets in it are marked as such: it can be shown.
-pub(super) fn build(spec: &PrometheusProvider, found: &Found) -> Result<Client, String> {
+/// A client for this endpoint, and the URL to send to. The secrets in the client are marked as such: it can be shown.
+pub(super) fn build(endpoint: &Endpoint, found: &Found) -> Result<(Client, Url), String> {
     // reqwest panics without one; when main has installed it, this does nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut url: Url = spec
-        .url
-        .parse()
-        .map_err(|e| format!("spec.prometheus.url is not a URL: {e}"))?;
+    let mut url = url(endpoint, found)?;
     let host = match url.host() {
-        Some(Host::Ipv4(ip)) => checked(IpAddr::V4(ip), spec.allow_loopback)?.to_string(),
-        Some(Host::Ipv6(ip)) => checked(IpAddr::V6(ip), spec.allow_loopback)?.to_string(),
+        Some(Host::Ipv4(ip)) => checked(IpAddr::V4(ip), endpoint.into())?.to_string(),
+        Some(Host::Ipv6(ip)) => checked(IpAddr::V6(ip), endpoint.into())?.to_string(),
         Some(Host::Domain(name)) => name.to_owned(),
-        None => return Err("spec.prometheus.url names no host".to_owned()),
+        None => return Err(format!("{}.url names no host", endpoint.path)),
     };
-    let mut headers = headers(&spec.headers, found)?;
-    if let Some(auth) = &spec.auth {
-        headers.insert(AUTHORIZATION, authorization(auth, found)?);
+    let mut headers = headers(&endpoint.headers, found)?;
+    if let Some(auth) = &endpoint.auth {
+        headers.insert(AUTHORIZATION, authorization(auth, endpoint.path, found)?);
     }
-    let mut builder = reqwest::Client::builder()
+    let mut builder = Client::builder()
         .user_agent(concat!("coxswain/", env!("CARGO_PKG_VERSION")))
-        // Only a MetricsProvider says who is asked: neither a server nor the environment does.
+        // Only the object says who is asked: neither a server nor the environment does.
         .redirect(redirect::Policy::none())
         .no_proxy()
         .dns_resolver(Checked {
             host,
-            allow_loopback: spec.allow_loopback,
+            allow: endpoint.into(),
         })
-        .connect_timeout(TIMEOUT_MAX)
+        .connect_timeout(CONNECT_TIMEOUT)
         .pool_max_idle_per_host(4);
     if url.scheme() == "http" {
         // Without TLS no certificates are needed, and an image may have none.
         builder = builder.tls_certs_only([]);
-    } else if let Some(tls) = &spec.tls {
-        builder = secured(builder, tls, found)?;
+    } else if let Some(tls) = &endpoint.tls {
+        builder = secured(builder, tls, endpoint.path, found)?;
         if let Some(name) = &tls.server_name {
             // The connection goes to the URL's host, which the resolver knows; the certificate is asked of the other
             // name. The request is still the URL's: in HTTP/2 it could not differ from the connection.
-            headers.insert(HOST, host_header(&url)?);
+            headers.insert(HOST, host_header(&url, endpoint.path)?);
             builder = builder.http1_only();
             url.set_host(Some(name))
-                .map_err(|e| format!("spec.prometheus.tls.serverName: {e}"))?;
+                .map_err(|e| format!("{}.tls.serverName: {e}", endpoint.path))?;
         }
     }
-    let http = builder
+    let client = builder
         .default_headers(headers)
         .build()
         .map_err(|e| format!("no HTTP client could be made: {}", cause(&e)))?;
-    // A trailing slash would double the one before `api/v1`.
-    Client::from(http, url.as_str().trim_end_matches('/')).map_err(|e| format!("spec.prometheus.url: {e}"))
+    Ok((client, url))
+}
+
+fn url(endpoint: &Endpoint, found: &Found) -> Result<Url, String> {
+    match (&endpoint.url, &endpoint.url_from) {
+        // What else could be wrong with it was said of its object.
+        (Some(url), _) => url
+            .parse()
+            .map_err(|e| format!("{}.url is not a URL: {e}", endpoint.path)),
+        (None, Some(from)) => {
+            let text = found.text(from)?;
+            let shown = found.shown(Kind::Secret, &from.secret_ref);
+            endpoint.check(text).map_err(|e| format!("{shown}: {e}"))
+        }
+        (None, None) => Err(format!("{} names no server", endpoint.path)),
+    }
 }
 
 /// Looks a host's addresses up and lets only those pass that may be asked: at each connection, so that no name can lead
-/// elsewhere later. Whatever name is asked for, it is the provider's one host that is meant.
+/// elsewhere later. Whatever name is asked for, it is the endpoint's one host that is meant.
 struct Checked {
     host: String,
-    allow_loopback: bool,
+    allow: Allowed,
+}
+
+/// Whether a server may be on the operator's own machine, and the field that says so.
+#[derive(Clone, Copy)]
+struct Allowed {
+    loopback: bool,
+    path: &'static str,
+}
+
+impl From<&Endpoint> for Allowed {
+    fn from(endpoint: &Endpoint) -> Self {
+        Self {
+            loopback: endpoint.allow_loopback,
+            path: endpoint.path,
+        }
+    }
 }
 
 impl Resolve for Checked {
     fn resolve(&self, _: Name) -> Resolving {
-        let (host, allow_loopback) = (self.host.clone(), self.allow_loopback);
+        let (host, allow) = (self.host.clone(), self.allow);
         Box::pin(async move {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
             // One bad address among good ones is no accident.
             for address in &found {
-                checked(address.ip(), allow_loopback).map_err(|why| format!("{host} leads to {why}"))?;
+                checked(address.ip(), allow).map_err(|why| format!("{host} leads to {why}"))?;
             }
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
 }
 
-fn checked(ip: IpAddr, allow_loopback: bool) -> Result<IpAddr, String> {
-    refusal(ip, allow_loopback).map_or(Ok(ip), |refusal| Err(format!("{ip}, {refusal}")))
+fn checked(ip: IpAddr, allow: Allowed) -> Result<IpAddr, String> {
+    match refusal(ip, allow.loopback) {
+        None => Ok(ip),
+        Some(refused @ Refusal::Loopback) => Err(format!(
+            "{ip}, {refused}, or set {}.allowLoopback: true",
+            allow.path
+        )),
+        Some(refused) => Err(format!("{ip}, {refused}")),
+    }
 }
 
 fn headers(wanted: &[Header], found: &Found) -> Result<HeaderMap, String> {
@@ -115,7 +151,7 @@ fn headers(wanted: &[Header], found: &Found) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-fn authorization(auth: &Auth, found: &Found) -> Result<HeaderValue, String> {
+fn authorization(auth: &Auth, path: &str, found: &Found) -> Result<HeaderValue, String> {
     let (value, from) = match (&auth.bearer, &auth.basic) {
         (Some(from), _) => (format!("Bearer {}", found.text(from)?), from),
         (None, Some(basic)) => {
@@ -129,7 +165,7 @@ fn authorization(auth: &Auth, found: &Found) -> Result<HeaderValue, String> {
                 &basic.password_from,
             )
         }
-        (None, None) => return Err("spec.prometheus.auth is empty".to_owned()),
+        (None, None) => return Err(format!("{path}.auth is empty")),
     };
     secret_header(&value).ok_or_else(|| unsendable(&found.shown(Kind::Secret, &from.secret_ref)))
 }
@@ -145,20 +181,25 @@ fn unsendable(what: &str) -> String {
 }
 
 /// The URL's host as a browser would send it.
-fn host_header(url: &Url) -> Result<HeaderValue, String> {
+fn host_header(url: &Url, path: &str) -> Result<HeaderValue, String> {
     let host = url.host_str().unwrap_or_default();
     let text = url
         .port()
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    HeaderValue::from_str(&text).map_err(|e| format!("spec.prometheus.url: {e}"))
+    HeaderValue::from_str(&text).map_err(|e| format!("{path}.url: {e}"))
 }
 
-fn secured(mut builder: ClientBuilder, tls: &Tls, found: &Found) -> Result<ClientBuilder, String> {
+fn secured(
+    mut builder: ClientBuilder,
+    tls: &Tls,
+    path: &str,
+    found: &Found,
+) -> Result<ClientBuilder, String> {
     if let Some(ca) = &tls.ca_from {
         let (kind, at) = match (&ca.config_map_ref, &ca.secret_ref) {
             (Some(at), _) => (Kind::ConfigMap, at),
             (None, Some(at)) => (Kind::Secret, at),
-            (None, None) => return Err("spec.prometheus.tls.caFrom is empty".to_owned()),
+            (None, None) => return Err(format!("{path}.tls.caFrom is empty")),
         };
         let certificates = Certificate::from_pem_bundle(found.bytes(kind, at)?).unwrap_or_default();
         if certificates.is_empty() {
@@ -209,7 +250,10 @@ mod tests {
     ) {
         let checked = Checked {
             host: host.to_owned(),
-            allow_loopback,
+            allow: Allowed {
+                loopback: allow_loopback,
+                path: "spec.prometheus",
+            },
         };
         // The name that the connection asks for says nothing.
         let found = checked.resolve("prometheus.example.com".parse().unwrap()).await;

@@ -1,13 +1,16 @@
-//! What a provider's fields name in Secrets and ConfigMaps: read live when it is needed, never watched, never shown.
+//! What an endpoint's fields name in Secrets and ConfigMaps: read live when it is needed, never watched, never shown.
 //!
-//! The operator has no right of its own to read Secrets: an administrator binds one for each namespace with a provider.
+//! The operator has no right of its own to read Secrets: an administrator binds one for each namespace with such an endpoint.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
 
-use crate::api::metricsprovider::{KeyRef, PrometheusProvider, SecretValue};
+use crate::{
+    api::metricsprovider::{KeyRef, SecretValue},
+    core::endpoint::Endpoint,
+};
 
 /// The keys of a Secret of the type `kubernetes.io/tls`.
 pub(super) const CERTIFICATE: &str = "tls.crt";
@@ -28,11 +31,11 @@ pub(super) enum Kind {
     Secret,
 }
 
-/// An object that is named by a provider, and the key that is wanted first: for messages.
+/// An object that is named by an endpoint, and the key that is wanted first: for messages.
 pub(super) type Needs = BTreeMap<(Kind, String), String>;
 
-/// What a provider needs before it can be asked.
-pub(super) fn needs(spec: &PrometheusProvider) -> Needs {
+/// What has to be read before anything can be sent there.
+pub(super) fn needs(endpoint: &Endpoint) -> Needs {
     let mut needs = Needs::new();
     let mut need = |kind, at: &KeyRef| {
         needs
@@ -44,17 +47,18 @@ pub(super) fn needs(spec: &PrometheusProvider) -> Needs {
             need(Kind::Secret, &value.secret_ref);
         }
     };
-    if let Some(auth) = &spec.auth {
+    secret(&endpoint.url_from);
+    if let Some(auth) = &endpoint.auth {
         secret(&auth.bearer);
         if let Some(basic) = &auth.basic {
             secret(&basic.username_from);
             secret(&Some(basic.password_from.clone()));
         }
     }
-    for header in &spec.headers {
+    for header in &endpoint.headers {
         secret(&header.value_from);
     }
-    if let Some(tls) = &spec.tls {
+    if let Some(tls) = &endpoint.tls {
         if let Some(ca) = &tls.ca_from {
             if let Some(at) = &ca.config_map_ref {
                 need(Kind::ConfigMap, at);
@@ -78,6 +82,8 @@ pub(super) fn needs(spec: &PrometheusProvider) -> Needs {
 #[derive(Default)]
 pub(super) struct Found {
     namespace: String,
+    /// The kind of object that names what was read.
+    of: &'static str,
     objects: BTreeMap<(Kind, String), Object>,
 }
 
@@ -116,7 +122,8 @@ impl Found {
                     keys.join(", ")
                 };
                 Err(format!(
-                    "{shown} does not exist (there is {keys}); add it, or mend the MetricsProvider"
+                    "{shown} does not exist (there is {keys}); add it, or mend the {}",
+                    self.of
                 ))
             }
         }
@@ -141,12 +148,18 @@ fn shown(kind: Kind, namespace: &str, name: &str, key: &str) -> String {
 }
 
 /// Reads what is needed.
-pub(super) async fn read(cluster: Option<&Client>, namespace: &str, needs: &Needs) -> Result<Found, String> {
+pub(super) async fn read(
+    cluster: Option<&Client>,
+    namespace: &str,
+    endpoint: &Endpoint,
+) -> Result<Found, String> {
+    let of = endpoint.kind;
     let mut found = Found {
         namespace: namespace.to_owned(),
+        of,
         objects: BTreeMap::new(),
     };
-    for ((kind, name), key) in needs {
+    for ((kind, name), key) in &needs(endpoint) {
         let Some(client) = cluster else {
             let shown = shown(*kind, namespace, name, key);
             return Err(format!("{shown} can't be read without a cluster"));
@@ -155,7 +168,7 @@ pub(super) async fn read(cluster: Option<&Client>, namespace: &str, needs: &Need
             Kind::ConfigMap => read_config_map(client, namespace, name).await,
             Kind::Secret => read_secret(client, namespace, name).await,
         };
-        let object = object.map_err(|error| why(&error, *kind, namespace, name, key))?;
+        let object = object.map_err(|error| why(&error, *kind, namespace, name, key, of))?;
         found.objects.insert((*kind, name.clone()), object);
     }
     Ok(found)
@@ -188,7 +201,7 @@ async fn read_config_map(client: &Client, namespace: &str, name: &str) -> Result
 }
 
 /// What kept an object from being read, and the remedy. None of the words is a secret: the API server shows none.
-fn why(error: &kube::Error, kind: Kind, namespace: &str, name: &str, key: &str) -> String {
+fn why(error: &kube::Error, kind: Kind, namespace: &str, name: &str, key: &str, of: &str) -> String {
     let shown = shown(kind, namespace, name, key);
     match error {
         kube::Error::Api(status) if status.code == 403 => {
@@ -199,7 +212,7 @@ fn why(error: &kube::Error, kind: Kind, namespace: &str, name: &str, key: &str) 
             )
         }
         kube::Error::Api(status) if status.code == 404 => {
-            format!("{shown}: the {kind:?} does not exist; create it, or mend the MetricsProvider")
+            format!("{shown}: the {kind:?} does not exist; create it, or mend the {of}")
         }
         kube::Error::Api(status) => format!("{shown} could not be read: {}", status.message),
         other => format!("{shown} could not be read: {other}"),
@@ -229,6 +242,7 @@ fn binding(user: &str) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::metricsprovider::PrometheusProvider;
     use rstest::rstest;
 
     #[rstest]
@@ -253,7 +267,7 @@ mod tests {
               tls: {caFrom: {configMapRef: {name: c, key: ca.crt}}, clientCertFrom: {secretName: own}}}",
         )
         .unwrap();
-        let needs = needs(&spec);
+        let needs = needs(&Endpoint::from(&spec));
         let needs: Vec<_> = needs
             .iter()
             .map(|((kind, name), key)| format!("{kind:?} {name} {key}"))
@@ -274,6 +288,6 @@ mod tests {
         let spec: PrometheusProvider =
             serde_yaml::from_str("{url: 'https://p', headers: [{name: a, value: b}], tls: {serverName: q}}")
                 .unwrap();
-        assert!(needs(&spec).is_empty());
+        assert!(needs(&Endpoint::from(&spec)).is_empty());
     }
 }
