@@ -15,6 +15,7 @@ pub mod common;
 pub mod delivery;
 pub mod duration;
 pub mod evaluation;
+pub mod eventsink;
 pub mod execution;
 pub mod jobconfig;
 pub mod jobstatus;
@@ -36,6 +37,7 @@ pub use common::{
 pub use delivery::{Delivery, DeliverySpec, DeliveryStatus};
 pub use duration::Duration;
 pub use evaluation::{Evaluation, EvaluationSpec, EvaluationStatus};
+pub use eventsink::{EventSink, EventSinkSpec, EventSinkStatus};
 pub use execution::{SequenceExecution, SequenceExecutionSpec, SequenceExecutionStatus};
 pub use jobconfig::{JobConfig, JobConfigSpec, JobConfigStatus};
 pub use metricsprovider::{MetricsProvider, MetricsProviderSpec};
@@ -70,5 +72,6 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
         Delivery::crd(),
         TaskResult::crd(),
         AlertRoute::crd(),
+        EventSink::crd(),
     ]
 }

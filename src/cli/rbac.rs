@@ -41,7 +41,7 @@ const READ: &[&str] = &["get", "list", "watch"];
 const WRITE: &[&str] = &["create", "update", "patch", "delete"];
 
 /// What users define; Coxswain only reads it.
-const DEFINITIONS: [&str; 7] = [
+const DEFINITIONS: [&str; 8] = [
     "shipyards",
     "remediations",
     "jobconfigs",
@@ -49,6 +49,7 @@ const DEFINITIONS: [&str; 7] = [
     "servicelevelindicators",
     "metricsproviders",
     "alertroutes",
+    "eventsinks",
 ];
 /// What happens.
 const RUNS: [&str; 6] = [
@@ -59,15 +60,15 @@ const RUNS: [&str; 6] = [
     "deliveries",
     "taskresults",
 ];
-/// The only kind with URLs, whose writer decides where the operator sends requests; and the kind whose writer decides which
-/// alerts start what.
-const ADMINS: [&str; 2] = ["metricsproviders", "alertroutes"];
+/// The kinds with URLs, whose writer decides where the operator sends requests; and the kind whose writer decides which alerts
+/// start what.
+const ADMINS: [&str; 3] = ["metricsproviders", "alertroutes", "eventsinks"];
 /// Written by the operator, answered by those who may approve.
 const QUESTIONS: &str = "approvals";
 /// Created once, by who did the task.
 const RESULTS: &str = "taskresults";
 
-const STATUSES: [&str; 12] = [
+const STATUSES: [&str; 13] = [
     "shipyards/status",
     "remediations/status",
     "jobconfigs/status",
@@ -80,6 +81,7 @@ const STATUSES: [&str; 12] = [
     "approvals/status",
     "deliveries/status",
     "alertroutes/status",
+    "eventsinks/status",
 ];
 
 fn rule<'a>(group: &'a str, resources: &[&'a str], verbs: &'a [&'a str], why: &'a str) -> Rule<'a> {
@@ -93,7 +95,7 @@ fn rule<'a>(group: &'a str, resources: &[&'a str], verbs: &'a [&'a str], why: &'
 }
 
 /// What the operator needs in every namespace in which it works. There are no Secrets: they reach Jobs by name only, and
-/// those of MetricsProviders are read where an administrator binds [`CREDENTIALS`].
+/// those of MetricsProviders and EventSinks are read where an administrator binds [`CREDENTIALS`].
 fn operator() -> Vec<Rule<'static>> {
     vec![
         rule(GROUP, &DEFINITIONS, READ, "what users define"),
@@ -212,13 +214,13 @@ fn own_namespace() -> Vec<Rule<'static>> {
 /// The role that nobody has until an administrator binds it in a namespace.
 const CREDENTIALS: &str = "metrics-credentials";
 
-/// What the operator may be given in the namespaces of MetricsProviders.
+/// What the operator may be given in the namespaces of MetricsProviders and EventSinks.
 fn credentials() -> Vec<Rule<'static>> {
     vec![rule(
         "",
         &["secrets"],
         &["get"],
-        "the Secrets that MetricsProviders name; bind it with a RoleBinding in their namespace, never for the whole cluster",
+        "the Secrets that MetricsProviders and EventSinks name; bind it with a RoleBinding in their namespace, never for the whole cluster",
     )]
 }
 
@@ -252,7 +254,7 @@ fn user_roles(plurals: &[String]) -> Vec<(&'static str, Option<&'static str>, Ve
                     GROUP,
                     &everyday,
                     WRITE,
-                    "write everything but metricsproviders, which decide where requests go, alertroutes, and what others say",
+                    "write everything but metricsproviders and eventsinks, which decide where requests go, alertroutes, and what others say",
                 ),
                 rule(GROUP, &[QUESTIONS], READ, "see questions, but not answer them"),
                 rule(
@@ -279,7 +281,7 @@ fn user_roles(plurals: &[String]) -> Vec<(&'static str, Option<&'static str>, Ve
                     GROUP,
                     &ADMINS,
                     WRITE,
-                    "decide where measurements come from, and which alerts start what",
+                    "decide where requests go, and which alerts start what",
                 ),
                 answers(),
                 rule(

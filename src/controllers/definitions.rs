@@ -74,6 +74,7 @@ fn affected<'a>(definitions: &'a Definitions, change: &'a Change) -> Box<dyn Ite
             Kind::Indicator => definitions.indicators.namespaces(),
             Kind::Provider => definitions.providers.namespaces(),
             Kind::AlertRoute => definitions.alert_routes.namespaces(),
+            Kind::EventSink => definitions.event_sinks.namespaces(),
         };
         namespaces.into_iter().map(move |namespace| (kind, namespace))
     };
@@ -103,6 +104,7 @@ fn concerned(kind: Kind) -> &'static [Kind] {
         Kind::Indicator => &[Kind::Indicator],
         Kind::Provider => &[Kind::Provider],
         Kind::AlertRoute => &[Kind::AlertRoute],
+        Kind::EventSink => &[Kind::EventSink],
     }
 }
 
@@ -137,6 +139,7 @@ async fn settle_all(context: &Context, definitions: &Definitions, dirty: BTreeSe
             Kind::Indicator => settle(context, &definitions.indicators, &namespace, nothing_more).await,
             Kind::Provider => settle(context, &definitions.providers, &namespace, nothing_more).await,
             Kind::AlertRoute => settle(context, &definitions.alert_routes, &namespace, nothing_more).await,
+            Kind::EventSink => settle(context, &definitions.event_sinks, &namespace, nothing_more).await,
         };
         if !settled {
             failed.push((kind, namespace));

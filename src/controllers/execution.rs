@@ -25,6 +25,7 @@ use super::{
     Context,
     created::CreatedJobs,
     history::Ends,
+    sinks::Outbox,
     supervise::{Backoff, Error},
     wake::{Wake, Woken},
 };
@@ -53,6 +54,7 @@ pub struct Executions {
     wake: Wake<Guarded<SequenceExecution>>,
     problems: Wake<Guarded<ProblemEvent>>,
     ends: Ends,
+    outbox: Outbox,
     backoff: Backoff,
     listed: watch::Sender<bool>,
 }
@@ -69,6 +71,8 @@ pub struct Inputs {
     pub problems: Wake<Guarded<ProblemEvent>>,
     /// Told where runs have ended.
     pub ends: Ends,
+    /// Told which runs have changed.
+    pub outbox: Outbox,
     /// Set to true when the live runs have been listed and those that hold a place have it again.
     pub listed: watch::Sender<bool>,
     /// Changes of Jobs: their cache is up to date when they come.
@@ -92,6 +96,7 @@ pub async fn run(
         wake: inputs.wake,
         problems: inputs.problems,
         ends: inputs.ends,
+        outbox: inputs.outbox,
         backoff: Backoff::default(),
         listed: inputs.listed,
     });
@@ -110,7 +115,15 @@ pub async fn run(
                     ended.left(&run);
                 }
             }
-            Ok(watcher::Event::InitDone) => ended.listed(),
+            Ok(watcher::Event::InitDone) => {
+                ended.listed();
+                ended.outbox.tell_all();
+            }
+            Ok(watcher::Event::Apply(run)) => {
+                if let Some(run) = run.readable() {
+                    ended.outbox.tell(&run);
+                }
+            }
             _ => {}
         })
         .applied_objects();
@@ -357,6 +370,7 @@ impl Executions {
             }
         }
         self.context.effects.events.tell(run, now, decision.notes.clone());
+        self.outbox.tell(run);
         if let Some(by) = run
             .spec
             .triggered_by
@@ -382,6 +396,7 @@ impl Executions {
         self.give_back(run);
         self.wake_next(run);
         self.ends.tell(PlaceKey::of(run));
+        self.outbox.tell(run);
         let uid = run.uid().unwrap_or_default();
         self.backoff.reset(&uid);
         self.created.forget(&uid);

@@ -11,6 +11,7 @@ pub mod problem;
 mod questions;
 pub mod retry;
 pub mod run;
+pub mod sinks;
 pub mod supervise;
 pub mod wake;
 
@@ -20,7 +21,10 @@ use std::sync::Arc;
 
 use kube::Client;
 
-use crate::{effects::Effects, facts::clock::Clock};
+use crate::{
+    effects::{Effects, outlet::Outlet},
+    facts::clock::Clock,
+};
 
 /// What every controller is given.
 #[derive(Clone)]
@@ -39,6 +43,17 @@ impl Context {
         Arc::new(Self {
             effects: Effects::new(client.clone()),
             client,
+            clock,
+        })
+    }
+
+    /// A context that sends what leaves the cluster in another way.
+    pub fn sending(client: Client, clock: Clock, outlet: Arc<dyn Outlet>) -> Arc<Self> {
+        let mut effects = Effects::new(client.clone());
+        effects.outlet = outlet;
+        Arc::new(Self {
+            client,
+            effects,
             clock,
         })
     }

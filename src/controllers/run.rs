@@ -7,7 +7,9 @@ use kube::runtime::reflector::Store;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, children, definitions, delivery, evaluation, execution, history, problem, retry, wake};
+use super::{
+    Context, children, definitions, delivery, evaluation, execution, history, problem, retry, sinks, wake,
+};
 use crate::{
     api::{Delivery, Evaluation, ProblemEvent},
     core::{jobs::images::AllowedImages, labels},
@@ -114,6 +116,14 @@ pub async fn run_sharing(
         definitions: definitions.clone(),
         problems: open.clone(),
     };
+    let outbox = sinks::Outbox::default();
+    let telling = sinks::run(
+        context.clone(),
+        definitions.clone(),
+        outbox.clone(),
+        options.own_namespace.clone(),
+    );
+    spawn(&mut feeds, "the sinks' controller", telling);
     let (ends, told_of_ends) = history::channel();
     let historian = history::run(context.clone(), ended, told_of_ends, options.ready.subscribe());
     spawn(&mut feeds, "the history's controller", historian);
@@ -125,6 +135,7 @@ pub async fn run_sharing(
         woken: woken_runs,
         problems: wake_problems,
         ends,
+        outbox,
         listed,
         job_changes,
     };

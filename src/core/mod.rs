@@ -5,6 +5,7 @@ pub mod alerts;
 pub mod approval;
 pub mod definitions;
 pub mod delivery;
+pub mod endpoint;
 pub mod evaluation;
 pub mod event;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub mod jsonpath;
 pub mod labels;
 pub mod names;
 pub mod note;
+pub mod outbound;
 pub mod payload;
 pub mod place;
 pub mod queue;

@@ -4,8 +4,9 @@
 //! again after a crash.
 
 pub mod events;
+pub mod outlet;
 
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -85,13 +86,20 @@ pub struct Effects {
     client: Client,
     /// Tells the story of a run as Kubernetes Events.
     pub events: events::Events,
+    /// Sends what leaves the cluster.
+    pub outlet: Arc<dyn outlet::Outlet>,
 }
 
 impl Effects {
     /// Effects through this client; Events are published by a task of their own.
     pub fn new(client: Client) -> Self {
         let events = events::Events::start(client.clone());
-        Self { client, events }
+        let outlet = Arc::new(outlet::Http::new(client.clone()));
+        Self {
+            client,
+            events,
+            outlet,
+        }
     }
 
     /// Writes `object.status`, if nobody changed the object since its resourceVersion.

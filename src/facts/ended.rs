@@ -44,7 +44,7 @@ pub struct EndedReader {
 }
 
 /// An object's identity.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Identity {
     /// Its namespace.
     pub namespace: String,
@@ -168,6 +168,30 @@ impl EndedReader {
         }
         Ok((old, false))
     }
+}
+
+/// Every run of a namespace, or of all, and when it ended.
+///
+/// # Errors
+/// The API server can't be asked.
+pub async fn all_runs(
+    client: &Client,
+    namespace: Option<&str>,
+) -> Result<Vec<(Identity, Option<Timestamp>)>, Error> {
+    let mut found = vec![];
+    let mut pages = Pages::<Run>::of::<SequenceExecution>(client, namespace, "");
+    while let Some(page) = pages.next().await? {
+        found.extend(page.into_iter().map(|run| {
+            let ended_at = run.status.as_ref().and_then(|s| time(s.finished_at.as_deref()));
+            let identity = Identity {
+                namespace: run.namespace().unwrap_or_default(),
+                name: run.name_any(),
+                uid: run.uid().unwrap_or_default(),
+            };
+            (identity, ended_at)
+        }));
+    }
+    Ok(found)
 }
 
 /// A run, without what nobody asks here. Everything is text, so that no run is unreadable.

@@ -310,13 +310,25 @@ impl Reader {
         K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned,
         K::DynamicType: Default,
     {
-        let what = format!("{} {namespace}/{name}", K::kind(&K::DynamicType::default()));
-        bounded(
-            &what,
-            Api::<K>::namespaced(self.client.clone(), namespace).get_opt(name),
-        )
-        .await
+        live(&self.client, namespace, name).await
     }
+}
+
+/// One object, live; None when there is none.
+///
+/// # Errors
+/// The API server can't be asked.
+pub async fn live<K>(client: &Client, namespace: &str, name: &str) -> Result<Option<K>, Error>
+where
+    K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned,
+    K::DynamicType: Default,
+{
+    let what = format!("{} {namespace}/{name}", K::kind(&K::DynamicType::default()));
+    bounded(
+        &what,
+        Api::<K>::namespaced(client.clone(), namespace).get_opt(name),
+    )
+    .await
 }
 
 pub(super) async fn bounded<T>(what: &str, read: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {

@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::api::{
-    AlertRoute, JobConfig, MetricsProvider, Remediation, ServiceLevelIndicator, ServiceLevelObjective,
-    Shipyard,
+    AlertRoute, EventSink, JobConfig, MetricsProvider, Remediation, ServiceLevelIndicator,
+    ServiceLevelObjective, Shipyard,
 };
 
 use super::{WATCH_TIMEOUT, guarded::Guarded};
@@ -45,11 +45,13 @@ pub enum Kind {
     Provider,
     /// `AlertRoute`
     AlertRoute,
+    /// `EventSink`
+    EventSink,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Shipyard,
         Self::Remediation,
         Self::JobConfig,
@@ -57,6 +59,7 @@ impl Kind {
         Self::Indicator,
         Self::Provider,
         Self::AlertRoute,
+        Self::EventSink,
     ];
 }
 
@@ -149,6 +152,8 @@ pub struct Definitions {
     pub providers: Cache<MetricsProvider>,
     /// Whose problem an alert tells of.
     pub alert_routes: Cache<AlertRoute>,
+    /// Who is told what happens.
+    pub event_sinks: Cache<EventSink>,
     changes: broadcast::Sender<Change>,
 }
 
@@ -164,6 +169,7 @@ impl Definitions {
         let (indicators, five) = watch(client, namespace, Kind::Indicator, &changes);
         let (providers, six) = watch(client, namespace, Kind::Provider, &changes);
         let (alert_routes, seven) = watch(client, namespace, Kind::AlertRoute, &changes);
+        let (event_sinks, eight) = watch(client, namespace, Kind::EventSink, &changes);
         let definitions = Self {
             shipyards,
             remediations,
@@ -172,9 +178,10 @@ impl Definitions {
             indicators,
             providers,
             alert_routes,
+            event_sinks,
             changes,
         };
-        let work = futures::future::join_all([one, two, three, four, five, six, seven]).map(|_| ());
+        let work = futures::future::join_all([one, two, three, four, five, six, seven, eight]).map(|_| ());
         (definitions, work.boxed())
     }
 
@@ -198,7 +205,8 @@ impl Definitions {
         self.objectives.wait_until_ready().await?;
         self.indicators.wait_until_ready().await?;
         self.providers.wait_until_ready().await?;
-        self.alert_routes.wait_until_ready().await
+        self.alert_routes.wait_until_ready().await?;
+        self.event_sinks.wait_until_ready().await
     }
 
     /// Every change from now on. A reader that falls behind is told [`Change::All`] in place of what it missed.

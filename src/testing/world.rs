@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ApiServer, Caller, Metrics, Player, gc,
+    ApiServer, Caller, Metrics, Player, Post, gc,
     server::{Typed, resource_of},
 };
 use crate::facts::clock::Clock;
@@ -34,6 +34,8 @@ pub struct World {
     pub player: Player,
     /// What is measured.
     pub metrics: Metrics,
+    /// What sinks are sent.
+    pub post: Post,
 }
 
 /// What an incarnation of the operator is given.
@@ -92,6 +94,7 @@ impl World {
             client: server.client("user"),
             player: Player::start(server.clone()),
             metrics: Metrics::default(),
+            post: Post::default(),
             clock,
             server,
         };

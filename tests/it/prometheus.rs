@@ -323,6 +323,7 @@ fn operate(server: &Server, grace: &str) -> (World, coxswain::testing::Operator)
     let world = World {
         client: api.client("user"),
         player: Player::start(api.clone()),
+        post: coxswain::testing::Post::default(),
         metrics: Metrics::default(),
         clock: Clock::System,
         server: api,

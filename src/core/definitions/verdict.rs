@@ -8,10 +8,10 @@ use kube::{Resource, ResourceExt};
 
 use crate::{
     api::{
-        AlertRoute, Condition, HasConfigStatus, JobConfig, MetricsProvider, Remediation, Scope,
+        AlertRoute, Condition, EventSink, HasConfigStatus, JobConfig, MetricsProvider, Remediation, Scope,
         ServiceLevelIndicator, ServiceLevelObjective, Shipyard, set_condition,
     },
-    core::{Invalid, alerts},
+    core::{Invalid, alerts, outbound},
 };
 
 use super::{lookup::age, validate};
@@ -80,6 +80,15 @@ impl Definition for AlertRoute {
     }
     fn mistakes(&self) -> Vec<Invalid> {
         alerts::route::mistakes(self)
+    }
+}
+
+impl Definition for EventSink {
+    fn scope(&self) -> Option<&Scope> {
+        None
+    }
+    fn mistakes(&self) -> Vec<Invalid> {
+        outbound::mistakes(self)
     }
 }
 

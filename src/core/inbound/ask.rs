@@ -19,7 +19,7 @@ use crate::{
         problem::ProblemState,
         taskresult::TaskResultType,
     },
-    core::{Invalid, jsonpath, labels, names, payload, place::Place},
+    core::{Invalid, jsonpath, labels, names, outbound::story, payload, place::Place},
 };
 
 /// How all types begin.
@@ -79,6 +79,12 @@ pub fn ask(event: &CloudEvent, fresh: &str) -> Result<(Ask, String), Invalid> {
         );
         return Err(Invalid::new("type", message));
     };
+    if event.source == story::SOURCE {
+        return Err(Invalid::new(
+            "source",
+            "\"coxswain\" tells what Coxswain did, which starts nothing: does an EventSink lead back here?",
+        ));
+    }
     let id = event.id.as_deref().unwrap_or(fresh);
     let context = context::of(event.context.as_deref(), &event.source, id);
     let of = Event {

@@ -16,6 +16,7 @@ mod images;
 mod inputs;
 mod parallel;
 mod recorded;
+mod sinks;
 mod targets;
 mod tries;
 mod trouble;
@@ -30,7 +31,7 @@ use coxswain::{
     },
     cli::cluster::Cluster,
     controllers::{self, Context, Options},
-    testing::{Metrics, Operator, Play, Seat, World, player::mentions, server::Logged},
+    testing::{Metrics, Operator, Play, Post, Seat, World, player::mentions, server::Logged},
 };
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
@@ -53,7 +54,12 @@ pub const fn hours(n: u64) -> Duration {
 
 /// The operator's main function: what `coxswain run` does when it has a client.
 pub async fn coxswain(seat: Seat, metrics: Metrics) {
-    let context = Context::new(seat.client, seat.clock);
+    coxswain_sending(seat, metrics, Post::default()).await;
+}
+
+/// As [`coxswain`], with sinks.
+pub async fn coxswain_sending(seat: Seat, metrics: Metrics, post: Post) {
+    let context = Context::sending(seat.client, seat.clock, Arc::new(post));
     let options = Options {
         own_namespace: "coxswain-system".to_owned(),
         allowed_images: Default::default(),
@@ -74,7 +80,9 @@ pub fn people(world: &World) -> Cluster {
 
 /// Starts the operator.
 pub fn start(world: &World, name: &str) -> Operator {
-    world.start(name, |seat| coxswain(seat, world.metrics.clone()))
+    world.start(name, |seat| {
+        coxswain_sending(seat, world.metrics.clone(), world.post.clone())
+    })
 }
 
 /// The shop in a world, sick, with an operator.
