@@ -8,7 +8,7 @@ pub mod delivery;
 pub mod evaluation;
 pub mod event;
 #[cfg(test)]
-mod fuzzing;
+pub(crate) mod fuzzing;
 pub mod history;
 pub mod inbound;
 pub mod invalid;
