@@ -105,7 +105,8 @@ fn wanted() -> impl Strategy<Value = Wanted> {
     )
         .prop_map(|(files, sources, maps, keys)| {
             let keys: Vec<String> = keys.into_iter().map(str::to_owned).collect();
-            let task = json!([{"name": "t", "events": [], "tasks": [{"name": "t", "image": "i", "files": files}]}]);
+            let task =
+                json!([{"name": "t", "events": [], "tasks": [{"name": "t", "image": "i", "files": files}]}]);
             let config = PinnedJobConfig {
                 actions: serde_json::from_value(task).unwrap(),
                 sources: serde_json::from_value(json!(sources)).unwrap(),

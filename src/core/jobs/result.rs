@@ -4,7 +4,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{brief, tail};
 use crate::{

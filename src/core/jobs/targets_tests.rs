@@ -222,7 +222,7 @@ fn what_a_controller_changes_while_the_job_runs_is_not_the_job_s() {
     let ended = cart(3, &json!({"image": "c:2"}), &[scaled, ("kubectl", 13, image())]);
     assert_eq!(job_ended(&mut record, &ended, at(20)), None);
     let scaled_back = ("kube-controller-manager", 25, replicas());
-    let seen = cart(1, &json!({"image": "c:2"}), &[scaled_back.clone()]);
+    let seen = cart(1, &json!({"image": "c:2"}), std::slice::from_ref(&scaled_back));
     assert_eq!(changed_back(&[&record], &seen), None);
     let seen = cart(
         1,

@@ -152,13 +152,10 @@ fn origin(entry: &EnvVar) -> Result<Origin<'_>, Vec<Invalid>> {
             "it has a NUL, which no variable can hold: leave it out".to_owned(),
         )),
         "string" => Ok(Origin::Text(value)),
-        "execution" => match FIELDS.iter().find(|(name, _)| *name == value) {
-            Some((_, field)) => Ok(Origin::Execution(*field)),
-            None => {
-                let hint = hint(value, FIELDS.map(|(name, _)| name));
-                Err(one("value", format!("an execution has no field {value:?}{hint}")))
-            }
-        },
+        "execution" => field(value).map(Origin::Execution).ok_or_else(|| {
+            let hint = hint(value, FIELDS.map(|(name, _)| name));
+            one("value", format!("an execution has no field {value:?}{hint}"))
+        }),
         "secret" if is_whole_secret(entry) => Ok(Origin::WholeSecret),
         "secret" => key_of(entry, "Secret").map(|(secret, key)| Origin::Secret { secret, key }),
         "configMap" => key_of(entry, "ConfigMap").map(|(map, key)| Origin::ConfigMap { map, key }),
@@ -167,6 +164,13 @@ fn origin(entry: &EnvVar) -> Result<Origin<'_>, Vec<Invalid>> {
             format!("unknown valueFrom {other:?}{}", hint(other, KINDS)),
         )),
     }
+}
+
+fn field(name: &str) -> Option<Field> {
+    FIELDS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, field)| *field)
 }
 
 fn of_event<'a>(entry: &'a EnvVar, path: &'a str) -> Result<OfEvent<'a>, Vec<Invalid>> {
