@@ -15,6 +15,8 @@ pub const PATH_MAX: usize = 1024;
 const SEGMENTS_MAX: usize = 32;
 const NESTING_MAX: usize = 8;
 const SELECTORS_MAX: usize = 16;
+/// An index of more digits is left to the grammar.
+const INDEX_DIGITS: usize = 9;
 
 /// A path that can't be used.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -28,27 +30,34 @@ pub struct PathError {
 #[derive(Clone, Debug)]
 pub struct Path<'a> {
     text: &'a str,
-    /// None for keys alone, which need no more than the text.
-    query: Option<JpQuery>,
+    steps: Steps<'a>,
+}
+
+#[derive(Clone, Debug)]
+enum Steps<'a> {
+    Plain(Vec<Step<'a>>),
+    Query(JpQuery),
 }
 
 impl<'a> Path<'a> {
     /// Reads a path.
     pub fn parse(text: &'a str) -> Result<Self, PathError> {
-        let query = if plain_keys(text).is_some() {
-            None
-        } else {
-            Some(parse(text)?)
+        let steps = match plain_steps(text) {
+            Some(steps) => Steps::Plain(steps),
+            None => Steps::Query(parse(text)?),
         };
-        Ok(Self { text, query })
+        Ok(Self { text, steps })
     }
 
     /// What it finds: nothing, the value, or, when the path can find several (`[*]`, `..`, `[?...]`, a slice), the list of
     /// all of them.
     pub fn find(&self, document: &Value) -> Result<Option<Value>, PathError> {
-        let Some(query) = &self.query else {
-            let mut keys = plain_keys(self.text).into_iter().flatten();
-            return Ok(keys.try_fold(document, |value, key| value.get(key)).cloned());
+        let query = match &self.steps {
+            Steps::Plain(steps) => {
+                let found = steps.iter().try_fold(document, |value, step| step.of(value));
+                return Ok(found.cloned());
+            }
+            Steps::Query(query) => query,
         };
         let found = js_path_process(query, document).map_err(|e| error(self.text, e.to_string()))?;
         let mut values: Vec<Value> = found.into_iter().map(|found| found.val().clone()).collect();
@@ -70,19 +79,49 @@ pub fn lookup(document: &Value, path: &str) -> Result<Option<Value>, PathError> 
     Path::parse(path)?.find(document)
 }
 
-/// The keys of a path such as `$.data.action.value`, as nearly all are: of those a JobConfig has one per action, and the
-/// grammar of the rest takes much longer to read them.
-fn plain_keys(path: &str) -> Option<impl Iterator<Item = &str>> {
-    let is_key = |key: &str| {
-        key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-    };
-    let keys = path
-        .strip_prefix("$.")
-        .filter(|_| path.len() <= PATH_MAX)?
-        .split('.');
-    let plain = keys.clone().all(is_key) && keys.clone().count() <= SEGMENTS_MAX;
-    plain.then_some(keys)
+/// A step that finds at most one value.
+#[derive(Clone, Copy, Debug)]
+enum Step<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+impl Step<'_> {
+    fn of<'v>(&self, value: &'v Value) -> Option<&'v Value> {
+        match self {
+            Self::Key(key) => value.as_object()?.get(*key),
+            Self::Index(index) => value.as_array()?.get(*index),
+        }
+    }
+}
+
+/// The steps of a path such as `$.data.uris[0]`, as nearly all are; none for any other. A JobConfig has one per action, and
+/// the grammar of the rest takes much longer to read them.
+fn plain_steps(path: &str) -> Option<Vec<Step<'_>>> {
+    let mut rest = path.strip_prefix('$').filter(|_| path.len() <= PATH_MAX)?;
+    let mut steps = Vec::new();
+    while !rest.is_empty() {
+        let step;
+        (step, rest) = plain_step(rest)?;
+        steps.push(step);
+    }
+    (steps.len() <= SEGMENTS_MAX).then_some(steps)
+}
+
+fn plain_step(text: &str) -> Option<(Step<'_>, &str)> {
+    if let Some(index) = text.strip_prefix('[') {
+        let (digits, rest) = index.split_once(']')?;
+        let is_number = digits.bytes().all(|b| b.is_ascii_digit()) && digits.len() <= INDEX_DIGITS;
+        let is_written_so = digits == "0" || !digits.starts_with('0');
+        let index = digits.parse().ok().filter(|_| is_number && is_written_so)?;
+        return Some((Step::Index(index), rest));
+    }
+    let key = text.strip_prefix('.')?;
+    let end = key.find(['.', '[']).unwrap_or(key.len());
+    let (key, rest) = key.split_at(end);
+    let is_plain = key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    is_plain.then_some((Step::Key(key), rest))
 }
 
 /// A value as text: strings as they are, everything else as JSON writes it (`1000000`, `true`, `["a","b"]`).

@@ -21,12 +21,21 @@ fn key() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Paths of keys alone.
-fn keys() -> impl Strategy<Value = String> {
-    vec(key(), 0..40).prop_map(|keys| {
-        keys.iter()
-            .fold("$".to_owned(), |path, key| format!("{path}.{key}"))
-    })
+/// Paths of keys and indexes alone.
+fn plain() -> impl Strategy<Value = String> {
+    let index = select(vec![
+        "[0]",
+        "[1]",
+        "[3]",
+        "[00]",
+        "[-1]",
+        "[]",
+        "[999999999]",
+        "[9999999999]",
+        "[ 1]",
+    ]);
+    let step = prop_oneof![3 => key().prop_map(|key| format!(".{key}")), 1 => index.prop_map(str::to_owned)];
+    vec(step, 0..40).prop_map(|steps| format!("${}", steps.concat()))
 }
 
 /// Steps of every kind, most of them in order; and noise.
@@ -95,17 +104,18 @@ fn a_path_is_refused_or_finds((path, document): (String, Value)) -> Result<(), T
     Ok(())
 }
 
-/// Reading keys without the grammar makes no difference.
-fn keys_are_found_as_the_grammar_has_it((path, document): (String, Value)) -> Result<(), TestCaseError> {
-    if plain_keys(&path).is_none() {
+/// Reading keys and indexes without the grammar makes no difference.
+fn plain_steps_find_what_the_grammar_finds((path, document): (String, Value)) -> Result<(), TestCaseError> {
+    if plain_steps(&path).is_none() {
         return Ok(());
     }
+    let query = parse(&path).map_err(|error| TestCaseError::fail(error.to_string()))?;
     let by_grammar = Path {
         text: &path,
-        query: Some(parse(&path).map_err(|error| TestCaseError::fail(error.to_string()))?),
+        steps: Steps::Query(query),
     };
     let plain = Path::parse(&path).unwrap();
-    prop_assert!(plain.query.is_none());
+    prop_assert!(matches!(plain.steps, Steps::Plain(_)));
     prop_assert_eq!(plain.find(&document), by_grammar.find(&document));
     Ok(())
 }
@@ -122,20 +132,20 @@ fn a_million_paths_are_refused_or_find() {
 }
 
 #[test]
-fn plain_keys_are_found_as_the_grammar_has_it() {
+fn plain_paths_find_what_the_grammar_finds() {
     run(
         ALWAYS,
-        (keys(), documents()),
-        keys_are_found_as_the_grammar_has_it,
+        (plain(), documents()),
+        plain_steps_find_what_the_grammar_finds,
     );
 }
 
 #[test]
 #[ignore = "a million inputs: by hand (make fuzz)"]
-fn a_million_plain_keys_are_found_as_the_grammar_has_it() {
+fn a_million_plain_paths_find_what_the_grammar_finds() {
     run(
         BY_HAND,
-        (keys(), documents()),
-        keys_are_found_as_the_grammar_has_it,
+        (plain(), documents()),
+        plain_steps_find_what_the_grammar_finds,
     );
 }

@@ -1,6 +1,11 @@
 //! A container that a mutating webhook injects into every pod, and that never ends.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{Json, Router, routing::post, serve::Listener};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -13,8 +18,9 @@ use kube::{
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use url::Url;
 
 use super::harness::{Cluster, done, kubectl, one_action, raise, task};
 
@@ -55,20 +61,37 @@ impl Listener for Encrypted {
     }
 }
 
-/// A webhook of this test's process for the pods of its namespace; gone when it is dropped. The API server has to run on this
-/// machine, as that of hack/cluster does.
+/// The address by which this machine reaches the API server, and is reached from there: nothing stands between the two where
+/// the cluster runs on this machine.
+async fn own_address() -> IpAddr {
+    let view = [
+        "config",
+        "view",
+        "--minify",
+        "-o",
+        "jsonpath={.clusters[0].cluster.server}",
+    ];
+    let server: Url = kubectl(&view, "").parse().unwrap();
+    let server = server.socket_addrs(|| None).unwrap()[0];
+    let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+    // Nothing is sent: this only chooses the way there.
+    socket.connect(server).await.unwrap();
+    socket.local_addr().unwrap().ip()
+}
+
+/// A webhook of this test's process for the pods of its namespace; gone when it is dropped.
 struct Injector(&'static str);
 
 impl Injector {
     async fn start() -> Self {
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let address = own_address().await;
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed([address.to_string()]).unwrap();
         let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
         let tls = ServerConfig::builder()
             .with_no_client_auth()
             .with_single_cert(vec![cert.der().clone()], key)
             .unwrap();
-        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tcp = TcpListener::bind((address, 0)).await.unwrap();
         let url = format!("https://{}/", tcp.local_addr().unwrap());
         let listener = Encrypted {
             tcp,

@@ -1,7 +1,7 @@
 //! Values from an event: written as the entry asks, within bounds, and refused when they don't fit.
 
-use regex::bytes::{Regex, RegexBuilder};
-use regex_syntax::ast::parse::Parser;
+use regex_automata::nfa::thompson::{Compiler, Config, WhichCaptures, pikevm::PikeVM};
+use regex_syntax::{ParserBuilder, ast::parse::Parser};
 use serde_json::Value;
 
 use super::{
@@ -75,7 +75,8 @@ fn written(input: &JobInput, name: &str, value: &OfEvent) -> Result<String, JobE
 #[derive(Debug)]
 pub(super) struct Pattern<'a> {
     text: &'a str,
-    anchored: Regex,
+    /// One automaton, made at little cost: a pattern is for one value.
+    anchored: PikeVM,
 }
 
 impl<'a> Pattern<'a> {
@@ -85,13 +86,13 @@ impl<'a> Pattern<'a> {
         if let Err(wrong) = Parser::new().parse(text) {
             return Err(refusal(text, &wrong.to_string()));
         }
-        let anchored =
-            compile(&format!(r"\A(?:{text})\z")).map_err(|wrong| refusal(text, &wrong.to_string()))?;
+        let anchored = compile(&format!(r"\A(?:{text})\z")).map_err(|wrong| refusal(text, &wrong))?;
         Ok(Self { text, anchored })
     }
 
     fn fits(&self, value: &str) -> bool {
-        self.anchored.is_match(value.as_bytes())
+        let mut cache = self.anchored.create_cache();
+        self.anchored.is_match(&mut cache, value)
     }
 }
 
@@ -102,9 +103,15 @@ fn refusal(pattern: &str, wrong: &str) -> String {
 }
 
 /// Classes such as `\d` and `\w` are those of ASCII: a digit of another alphabet is no digit to the program that gets it.
-fn compile(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern)
-        .unicode(false)
-        .size_limit(PATTERN_SIZE)
-        .build()
+fn compile(pattern: &str) -> Result<PikeVM, String> {
+    let mut parser = ParserBuilder::new().unicode(false).utf8(false).build();
+    let parsed = parser.parse(pattern).map_err(|error| error.to_string())?;
+    let config = Config::new()
+        .utf8(false)
+        .nfa_size_limit(Some(PATTERN_SIZE))
+        .which_captures(WhichCaptures::None);
+    let built = Compiler::new().configure(config).build_from_hir(&parsed);
+    built
+        .and_then(PikeVM::new_from_nfa)
+        .map_err(|_| format!("it exceeds the size limit of {PATTERN_SIZE} bytes"))
 }
