@@ -3,7 +3,7 @@
 #   make test   everything that CI checks
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: model bench bench-gate bench-jobs bench-step bench-sequence bench-memory help demo demo-down test test-rust test-sdk test-go test-prometheus test-control-plane test-cluster test-readme lint generate image install-deps
+.PHONY: model fuzz bench bench-gate bench-jobs bench-simulate bench-step bench-sequence bench-memory help demo demo-down test test-rust test-sdk test-go test-prometheus test-control-plane test-cluster test-readme lint generate image install-deps
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ test-cluster: ## The tutorial on a real cluster; root, Debian or Ubuntu
 model: ## Searches the engine exhaustively: a quarter of an hour, 12 GB of memory
 	@cargo test --locked --profile search --features testing --test it model::everything -- --ignored --nocapture
 
+fuzz: ## A million odd inputs for each reader of what others wrote
+	@cargo test --locked --profile search --features testing --lib million -- --ignored
+
 bench: ## Measures what docs/performance.md says; root, Debian or Ubuntu
 	@hack/bench.sh all
 
@@ -52,6 +55,9 @@ bench-gate: ## One verdict of a quality gate
 
 bench-jobs: ## The Jobs of one event
 	@hack/bench.sh jobs
+
+bench-simulate: ## The tutorial, simulated
+	@hack/bench.sh simulate
 
 bench-sequence: ## Four Jobs in one run, in three ways; and the time from one Job to the next
 	@hack/bench.sh sequence

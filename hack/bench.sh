@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures what docs/performance.md says, on clusters of its own. Each figure is a line of a Markdown table on stdout.
 #
-#   bench.sh [all|step|gate|jobs|sequence|memory]
+#   bench.sh [all|step|gate|jobs|simulate|sequence|memory]
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
@@ -12,8 +12,8 @@ unset KUBECONFIG
 
 what=${1:-all}
 case $what in
-all | step | gate | jobs | sequence | memory) ;;
-*) die "there is nothing '$what' to measure; there are: all, step, gate, jobs, sequence, memory" ;;
+all | step | gate | jobs | simulate | sequence | memory) ;;
+*) die "there is nothing '$what' to measure; there are: all, step, gate, jobs, simulate, sequence, memory" ;;
 esac
 
 # The pure engine alone; this needs no cluster.
@@ -34,12 +34,20 @@ measure_jobs() {
 		sed -n 's/.*time: *\[[^ ]* [^ ]* \([^ ]* [^ ]*\) .*/| the Jobs of one event: 3, of one of 50 actions | \1 |/p'
 }
 
-if [ "$what" = step ] || [ "$what" = gate ] || [ "$what" = jobs ]; then
+# Nor does a story that is only played.
+measure_simulate() {
+	cargo bench --quiet --locked --bench simulate |
+		sed -n 's/.*time: *\[[^ ]* [^ ]* \([^ ]* [^ ]*\) .*/| the tutorial, of two attempts, simulated | \1 |/p'
+}
+
+case $what in
+step | gate | jobs | simulate)
 	rust
 	printf '| what | measured |\n| --- | --- |\n'
 	"measure_$what"
 	exit
-fi
+	;;
+esac
 can_run_containers || die "the measurements need root on Debian or Ubuntu"
 "$repo/hack/install-deps.sh"
 rust
@@ -71,6 +79,7 @@ if [ "$what" = all ]; then
 	measure_step
 	measure_gate
 	measure_jobs
+	measure_simulate
 fi
 if [ "$what" != memory ]; then
 	mapfile -t images < <(hack/images/build.sh --only busybox)

@@ -98,10 +98,10 @@ pub struct TargetStatus {
     /// Its generation before the Job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
-    /// A hash of what it asked for before the Job.
+    /// Hashes of what it asked for before the Job; once the Job has ended, only of the fields that it changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
-    /// A hash of what it asked for when the Job had ended.
+    /// Hashes of what the changed fields asked for when the Job had ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     /// When it was looked at before the Job.

@@ -1,6 +1,6 @@
 //! Many odd inputs for whatever reads what others wrote.
 //!
-//! Some thousands always run; `cargo test --release --lib fuzz -- --ignored` runs a million of each.
+//! Some thousands always run; `make fuzz` runs a million of each.
 
 use proptest::{
     prelude::*,
@@ -8,10 +8,10 @@ use proptest::{
 };
 
 /// So many run where somebody asks for it.
-pub(super) const BY_HAND: u32 = 1_000_000;
+pub(crate) const BY_HAND: u32 = 1_000_000;
 
 /// Fails with the smallest input that breaks the law.
-pub(super) fn run<S: Strategy>(cases: u32, inputs: S, law: impl Fn(S::Value) -> Result<(), TestCaseError>) {
+pub(crate) fn run<S: Strategy>(cases: u32, inputs: S, law: impl Fn(S::Value) -> Result<(), TestCaseError>) {
     let config = Config {
         cases,
         failure_persistence: None,

@@ -15,6 +15,8 @@ pub const PATH_MAX: usize = 1024;
 const SEGMENTS_MAX: usize = 32;
 const NESTING_MAX: usize = 8;
 const SELECTORS_MAX: usize = 16;
+/// An index of more digits is left to the grammar.
+const INDEX_DIGITS: usize = 9;
 
 /// A path that can't be used.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -24,22 +26,102 @@ pub struct PathError {
     problem: String,
 }
 
-/// Whether a path can be used at all.
-pub fn validate(path: &str) -> Result<(), PathError> {
-    parse(path).map(|_| ())
+/// A path that can be used.
+#[derive(Clone, Debug)]
+pub struct Path<'a> {
+    text: &'a str,
+    steps: Steps<'a>,
 }
 
-/// What a path finds: nothing, the value, or, when the path can find several (`[*]`, `..`, `[?...]`, a slice), the
-/// list of all of them.
+#[derive(Clone, Debug)]
+enum Steps<'a> {
+    Plain(Vec<Step<'a>>),
+    Query(JpQuery),
+}
+
+impl<'a> Path<'a> {
+    /// Reads a path.
+    pub fn parse(text: &'a str) -> Result<Self, PathError> {
+        let steps = match plain_steps(text) {
+            Some(steps) => Steps::Plain(steps),
+            None => Steps::Query(parse(text)?),
+        };
+        Ok(Self { text, steps })
+    }
+
+    /// What it finds: nothing, the value, or, when the path can find several (`[*]`, `..`, `[?...]`, a slice), the list of
+    /// all of them.
+    pub fn find(&self, document: &Value) -> Result<Option<Value>, PathError> {
+        let query = match &self.steps {
+            Steps::Plain(steps) => {
+                let found = steps.iter().try_fold(document, |value, step| step.of(value));
+                return Ok(found.cloned());
+            }
+            Steps::Query(query) => query,
+        };
+        let found = js_path_process(query, document).map_err(|e| error(self.text, e.to_string()))?;
+        let mut values: Vec<Value> = found.into_iter().map(|found| found.val().clone()).collect();
+        Ok(match (is_definite(query), values.len()) {
+            (_, 0) => None,
+            (true, 1) => values.pop(),
+            _ => Some(Value::Array(values)),
+        })
+    }
+}
+
+/// Whether a path can be used at all.
+pub fn validate(path: &str) -> Result<(), PathError> {
+    Path::parse(path).map(drop)
+}
+
+/// What a path finds, as [`Path::find`] has it.
 pub fn lookup(document: &Value, path: &str) -> Result<Option<Value>, PathError> {
-    let query = parse(path)?;
-    let found = js_path_process(&query, document).map_err(|e| error(path, e.to_string()))?;
-    let mut values: Vec<Value> = found.into_iter().map(|found| found.val().clone()).collect();
-    Ok(match (is_definite(&query), values.len()) {
-        (_, 0) => None,
-        (true, 1) => values.pop(),
-        _ => Some(Value::Array(values)),
-    })
+    Path::parse(path)?.find(document)
+}
+
+/// A step that finds at most one value.
+#[derive(Clone, Copy, Debug)]
+enum Step<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+impl Step<'_> {
+    fn of<'v>(&self, value: &'v Value) -> Option<&'v Value> {
+        match self {
+            Self::Key(key) => value.as_object()?.get(*key),
+            Self::Index(index) => value.as_array()?.get(*index),
+        }
+    }
+}
+
+/// The steps of a path such as `$.data.uris[0]`, as nearly all are; none for any other. A JobConfig has one per action, and
+/// the grammar of the rest takes much longer to read them.
+fn plain_steps(path: &str) -> Option<Vec<Step<'_>>> {
+    let mut rest = path.strip_prefix('$').filter(|_| path.len() <= PATH_MAX)?;
+    let mut steps = Vec::new();
+    while !rest.is_empty() {
+        let step;
+        (step, rest) = plain_step(rest)?;
+        steps.push(step);
+    }
+    (steps.len() <= SEGMENTS_MAX).then_some(steps)
+}
+
+fn plain_step(text: &str) -> Option<(Step<'_>, &str)> {
+    if let Some(index) = text.strip_prefix('[') {
+        let (digits, rest) = index.split_once(']')?;
+        let is_number = digits.bytes().all(|b| b.is_ascii_digit()) && digits.len() <= INDEX_DIGITS;
+        let is_written_so = digits == "0" || !digits.starts_with('0');
+        let index = digits.parse().ok().filter(|_| is_number && is_written_so)?;
+        return Some((Step::Index(index), rest));
+    }
+    let key = text.strip_prefix('.')?;
+    let end = key.find(['.', '[']).unwrap_or(key.len());
+    let (key, rest) = key.split_at(end);
+    let is_plain = key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    is_plain.then_some((Step::Key(key), rest))
 }
 
 /// A value as text: strings as they are, everything else as JSON writes it (`1000000`, `true`, `["a","b"]`).
@@ -192,8 +274,9 @@ fn check_choices(query: &JpQuery) -> Result<(), String> {
 }
 
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
     use rstest::rstest;
     use serde_json::json;
 
@@ -277,12 +360,5 @@ mod tests {
     #[case(json!({"b": "<&>", "a": [1, "x"]}), r#"{"a":[1,"x"],"b":"<&>"}"#)]
     fn values_are_written_as_json_has_them(#[case] value: Value, #[case] written: &str) {
         assert_eq!(text(&value), written);
-    }
-
-    proptest! {
-        #[test]
-        fn no_path_makes_it_panic(path in r#"\$?[$.\[\]?@*',:0-9a-z()=&|!"\\ -]{0,40}"#) {
-            let _ = lookup(&event(), &path);
-        }
     }
 }

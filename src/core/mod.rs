@@ -9,7 +9,7 @@ pub mod endpoint;
 pub mod evaluation;
 pub mod event;
 #[cfg(test)]
-mod fuzzing;
+pub(crate) mod fuzzing;
 pub mod history;
 pub mod inbound;
 pub mod invalid;

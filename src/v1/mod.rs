@@ -8,6 +8,8 @@
 mod document;
 mod error;
 mod event;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod import;
 mod kind;
 #[cfg(test)]

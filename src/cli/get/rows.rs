@@ -49,6 +49,21 @@ fn plain(text: &str) -> Cell {
     cell(PLAIN, text)
 }
 
+/// Place, phase and end of a kind that has fields for them; a trait can't reach into fields.
+macro_rules! in_its_fields {
+    () => {
+        fn place(&self) -> (&str, &str, &str) {
+            (&self.spec.project, &self.spec.stage, &self.spec.service)
+        }
+        fn phase(&self) -> &str {
+            self.status.as_ref().map_or("", |s| &s.phase)
+        }
+        fn ended(&self) -> bool {
+            self.status.as_ref().is_some_and(|s| s.done)
+        }
+    };
+}
+
 impl Row for SequenceExecution {
     const HEADS: &'static [Head] = &[
         ("PROJECT", false),
@@ -64,15 +79,8 @@ impl Row for SequenceExecution {
     ];
     const SELECTABLE_PLACE: bool = true;
 
-    fn place(&self) -> (&str, &str, &str) {
-        (&self.spec.project, &self.spec.stage, &self.spec.service)
-    }
-    fn phase(&self) -> &str {
-        self.status.as_ref().map_or("", |s| &s.phase)
-    }
-    fn ended(&self) -> bool {
-        self.status.as_ref().is_some_and(|s| s.done)
-    }
+    in_its_fields!();
+
     fn message(&self) -> &str {
         self.status.as_ref().map_or("", |s| &s.message)
     }
@@ -105,15 +113,8 @@ impl Row for ProblemEvent {
         ("RUN", false),
     ];
 
-    fn place(&self) -> (&str, &str, &str) {
-        (&self.spec.project, &self.spec.stage, &self.spec.service)
-    }
-    fn phase(&self) -> &str {
-        self.status.as_ref().map_or("", |s| &s.phase)
-    }
-    fn ended(&self) -> bool {
-        self.status.as_ref().is_some_and(|s| s.done)
-    }
+    in_its_fields!();
+
     fn message(&self) -> &str {
         self.status.as_ref().map_or("", |s| &s.message)
     }
@@ -151,15 +152,8 @@ impl Row for Approval {
         ("EXPIRES IN", false),
     ];
 
-    fn place(&self) -> (&str, &str, &str) {
-        (&self.spec.project, &self.spec.stage, &self.spec.service)
-    }
-    fn phase(&self) -> &str {
-        self.status.as_ref().map_or("", |s| &s.phase)
-    }
-    fn ended(&self) -> bool {
-        self.status.as_ref().is_some_and(|s| s.done)
-    }
+    in_its_fields!();
+
     fn message(&self) -> &str {
         &self.spec.question
     }
@@ -196,15 +190,8 @@ impl Row for Evaluation {
         ("RUN", false),
     ];
 
-    fn place(&self) -> (&str, &str, &str) {
-        (&self.spec.project, &self.spec.stage, &self.spec.service)
-    }
-    fn phase(&self) -> &str {
-        self.status.as_ref().map_or("", |s| &s.phase)
-    }
-    fn ended(&self) -> bool {
-        self.status.as_ref().is_some_and(|s| s.done)
-    }
+    in_its_fields!();
+
     fn message(&self) -> &str {
         self.status.as_ref().map_or("", |s| &s.message)
     }

@@ -1,14 +1,14 @@
 //! `coxswain record`: a real run as a case for `coxswain test`.
 
 mod case;
+mod maps;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client, Resource, ResourceExt, api::ListParams, core::NamespaceResourceScope};
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     cluster::{Cluster, Connect},
@@ -137,19 +137,9 @@ async fn definitions(
     all.extend(list::<ServiceLevelIndicator>(client, namespace, |i| of(&i.spec.scope)).await?);
     all.extend(list::<MetricsProvider>(client, namespace, |_| true).await?);
     let edited = edited(&all, runs);
-    let sources = configs
-        .iter()
-        .filter(|j| of(&j.spec.scope))
-        .flat_map(|j| &j.spec.sources);
-    let mut maps: Vec<&String> = sources
-        .filter_map(|s| Some(&s.config_map.as_ref()?.name))
-        .collect();
-    maps.sort();
-    maps.dedup();
-    for map in maps {
-        all.extend(keys_of(client, namespace, map).await?);
-    }
-    let settled = all.iter().map(settled).collect();
+    let mut settled: Vec<Value> = all.iter().map(settled).collect();
+    let configs: Vec<&JobConfig> = configs.iter().filter(|j| of(&j.spec.scope)).collect();
+    settled.extend(maps::of(client, namespace, &configs, runs).await?);
     Ok((settled, edited))
 }
 
@@ -166,21 +156,6 @@ where
     let found = found.with_context(|| format!("listing {} in namespace {namespace}", K::plural(&())))?;
     let wanted = found.items.iter().filter(|object| wanted(object));
     wanted.map(|object| Ok(serde_json::to_value(object)?)).collect()
-}
-
-/// A ConfigMap's keys: what is in its files is of no interest.
-async fn keys_of(client: &Client, namespace: &str, name: &str) -> anyhow::Result<Option<Value>> {
-    let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
-    let found = api
-        .get_opt(name)
-        .await
-        .with_context(|| format!("reading ConfigMap {namespace}/{name}"))?;
-    Ok(found.map(|map| {
-        let text = map.data.into_iter().flatten().map(|(key, _)| key);
-        let binary = map.binary_data.into_iter().flatten().map(|(key, _)| key);
-        let data: serde_json::Map<_, _> = text.chain(binary).map(|key| (key, json!(""))).collect();
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}, "data": data})
-    }))
 }
 
 /// The Evaluations that the run's tasks waited for.

@@ -108,7 +108,7 @@ fn alerts_are_refused_or_problems() {
 }
 
 #[test]
-#[ignore = "a million inputs: by hand, with --release"]
+#[ignore = "a million inputs: by hand (make fuzz)"]
 fn a_million_alerts_are_refused_or_problems() {
     run(BY_HAND, alerts(), an_alert_is_refused_or_a_problem);
 }
@@ -138,7 +138,7 @@ fn matchers_are_refused_or_answer() {
 }
 
 #[test]
-#[ignore = "a million inputs: by hand, with --release"]
+#[ignore = "a million inputs: by hand (make fuzz)"]
 fn a_million_matchers_are_refused_or_answer() {
     run(
         BY_HAND,

@@ -60,7 +60,7 @@ fn criteria_are_read_or_refused() {
 }
 
 #[test]
-#[ignore = "a million inputs: by hand, with --release"]
+#[ignore = "a million inputs: by hand (make fuzz)"]
 fn a_million_criteria_are_read_or_refused() {
     run(BY_HAND, criteria(), a_criterion_is_what_it_says);
 }
@@ -212,7 +212,7 @@ fn values_stay_values() {
 }
 
 #[test]
-#[ignore = "a million inputs: by hand, with --release"]
+#[ignore = "a million inputs: by hand (make fuzz)"]
 fn a_million_values_stay_values() {
     run(BY_HAND, queries(), a_value_stays_a_value);
 }

@@ -163,7 +163,7 @@ fn events_are_refused_or_ask() {
 }
 
 #[test]
-#[ignore = "a million inputs: by hand, with --release"]
+#[ignore = "a million inputs: by hand (make fuzz)"]
 fn a_million_events_are_refused_or_ask() {
     run(BY_HAND, requests(), an_event_is_refused_or_asks);
 }

@@ -6,8 +6,8 @@ use k8s_openapi::{
     api::{
         batch::v1::{Job, JobSpec},
         core::v1::{
-            Container, EmptyDirVolumeSource, PodSpec, PodTemplateSpec, ResourceRequirements, Volume,
-            VolumeMount,
+            Container, EmptyDirVolumeSource, PodSpec, PodTemplateSpec, ResourceRequirements, SecurityContext,
+            Volume, VolumeMount,
         },
     },
     apimachinery::pkg::{
@@ -17,14 +17,15 @@ use k8s_openapi::{
 };
 use kube::Resource;
 use serde_json::Value;
-use thiserror::Error;
 
+pub use super::error::JobError;
 use super::{
     brief,
+    checked::Checked,
     env::{self, Environment},
     fetch,
     files::{self, Files, Problem},
-    placement, security, validate, volumes,
+    placement,
 };
 use crate::{
     api::{
@@ -75,135 +76,13 @@ pub struct JobInput<'a> {
     pub event: &'a Value,
 }
 
-/// Why a Job can't be made; the task ends errored before anything starts.
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum JobError {
-    /// A value that a variable is made from is not in the event.
-    #[error(
-        "JobConfig {config}, {job:?}: the variable {variable} is made from {path}, but there is {found}: \
-         let an earlier task or the trigger provide it"
-    )]
-    MissingValue {
-        /// The JobConfig.
-        config: String,
-        /// The action's task.
-        job: String,
-        /// The variable.
-        variable: String,
-        /// The JSON path.
-        path: String,
-        /// `nothing` or `null`.
-        found: String,
-    },
-    /// A file that the task asks for is not there.
-    #[error("JobConfig {config}, {job:?}: {problem}")]
-    Files {
-        /// The JobConfig.
-        config: String,
-        /// The action's task.
-        job: String,
-        /// What is missing, and the nearest known path.
-        problem: String,
-    },
-    /// A source of Flux that files come from can't be used.
-    #[error("JobConfig {config}, {job:?}: {problem}")]
-    Source {
-        /// The JobConfig.
-        config: String,
-        /// The action's task.
-        job: String,
-        /// The source, and what it says.
-        problem: String,
-    },
-    /// The action's task is not as it should be.
-    #[error("JobConfig {config}, {job:?}: {problem}")]
-    Invalid {
-        /// The JobConfig.
-        config: String,
-        /// The action's task.
-        job: String,
-        /// The field and the remedy.
-        problem: String,
-    },
-    /// A value of the event that a variable is made from is refused, or all of them together are.
-    #[error("JobConfig {config}, {job:?}: {problem}")]
-    Refused {
-        /// The JobConfig.
-        config: String,
-        /// The action's task.
-        job: String,
-        /// Why, in a word: `PatternMismatch`, `ValueRefused`, `ValueTooLarge`, `EnvironmentTooLarge`.
-        reason: &'static str,
-        /// The variable, what is wrong with its value, and the remedy.
-        problem: String,
-    },
-    /// The indexes name no task of the JobConfig.
-    #[error("JobConfig {config} has no action {action} with a task {job}: start the run again")]
-    NoSuchJob {
-        /// The JobConfig.
-        config: String,
-        /// The action's index.
-        action: usize,
-        /// The task's index.
-        job: usize,
-    },
-}
-
-impl JobError {
-    /// The reason, in a word.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::MissingValue { .. } => "MissingValue",
-            Self::Files { .. } => "MissingFile",
-            Self::Source { .. } => "SourceNotReady",
-            Self::Invalid { .. } => "InvalidJobConfig",
-            Self::Refused { reason, .. } => reason,
-            Self::NoSuchJob { .. } => "NoSuchJob",
-        }
-    }
-
-    pub(super) fn missing_value(input: &JobInput, variable: &str, path: &str, found: &str) -> Self {
-        Self::MissingValue {
-            config: input.config.name.clone(),
-            job: title(input),
-            variable: variable.to_owned(),
-            path: path.to_owned(),
-            found: found.to_owned(),
-        }
-    }
-
-    pub(super) fn refused(input: &JobInput, reason: &'static str, problem: String) -> Self {
-        Self::Refused {
-            config: input.config.name.clone(),
-            job: title(input),
-            reason,
-            problem,
-        }
-    }
-
-    fn source(input: &JobInput, problem: String) -> Self {
-        Self::Source {
-            config: input.config.name.clone(),
-            job: title(input),
-            problem,
-        }
-    }
-
-    pub(super) fn invalid(input: &JobInput, problem: &Invalid) -> Self {
-        Self::Invalid {
-            config: input.config.name.clone(),
-            job: title(input),
-            problem: problem.to_string(),
-        }
-    }
-}
-
 fn first(input: &JobInput, wrong: &[Invalid]) -> JobError {
     let unknown = Invalid::new("task", "it can't be read");
     JobError::invalid(input, wrong.first().unwrap_or(&unknown))
 }
 
-fn title(input: &JobInput) -> String {
+/// The name of the action's task; empty when there is none.
+pub(super) fn title(input: &JobInput) -> String {
     let task = action(input).and_then(|action| action.tasks.get(input.job_index));
     task.map(|task| task.name.clone()).unwrap_or_default()
 }
@@ -262,10 +141,8 @@ pub fn build(input: &JobInput) -> Result<Job, JobError> {
             job: input.job_index,
         })?;
     let namespace = input.execution.metadata.namespace.clone().unwrap_or_default();
-    if let Some(problem) = validate::task(task, &namespace).into_iter().next() {
-        return Err(JobError::invalid(input, &problem));
-    }
-    let env = env::environment(input, task)?;
+    let checked = Checked::read(task, &namespace).map_err(|wrong| first(input, &wrong))?;
+    let env = env::environment(input, &checked.env)?;
     let files = files_of(input.execution, input.config, task)?;
     let seconds = timeout(task, input.task).0.as_secs().max(1);
     Ok(Job {
@@ -283,7 +160,7 @@ pub fn build(input: &JobInput) -> Result<Job, JobError> {
             completions: Some(1),
             parallelism: Some(1),
             pod_replacement_policy: Some("Failed".to_owned()),
-            template: pod(input, task, files, env)?,
+            template: pod(input, checked, files, env)?,
             ttl_seconds_after_finished: Some(
                 task.ttl_seconds_after_finished
                     .unwrap_or(TTL_DEFAULT)
@@ -405,10 +282,11 @@ fn files_of(
 
 fn pod(
     input: &JobInput,
-    task: &JobTask,
+    checked: Checked,
     files: Files,
     env: Environment,
 ) -> Result<PodTemplateSpec, JobError> {
+    let task = checked.task;
     let tmp = EmptyDirVolumeSource {
         size_limit: Some(Quantity(TMP_SIZE.to_owned())),
         medium: None,
@@ -421,13 +299,12 @@ fn pod(
     let mut mounts = vec![mount("tmp", "/tmp", false)];
     let init = fetch::mount(files, &input.config.files.image, &mut volumes, &mut mounts);
     let init = init.map_err(|problem| JobError::source(input, problem))?;
-    let (own_volumes, own_mounts) = volumes::volumes(task).map_err(|wrong| first(input, &wrong))?;
-    volumes.extend(own_volumes);
-    mounts.extend(own_mounts);
+    volumes.extend(checked.volumes);
+    mounts.extend(checked.mounts);
     let mut annotations = task.annotations.clone().unwrap_or_default();
     annotations.insert(labels::KEY.to_owned(), key(input));
     let mut pod = PodSpec {
-        containers: vec![container(input, task, env, mounts)?],
+        containers: vec![container(task, checked.security, env, mounts)],
         init_containers: init.map(|init| vec![init]),
         volumes: Some(volumes),
         restart_policy: Some("Never".to_owned()),
@@ -436,7 +313,7 @@ fn pod(
         enable_service_links: Some(false),
         ..PodSpec::default()
     };
-    placement::place(&mut pod, task);
+    placement::place(&mut pod, task, checked.affinity);
     Ok(PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels(input, task)),
@@ -457,14 +334,12 @@ pub(super) fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
 }
 
 fn container(
-    input: &JobInput,
     task: &JobTask,
+    security: SecurityContext,
     env: Environment,
     mounts: Vec<VolumeMount>,
-) -> Result<Container, JobError> {
-    let security = security::context(task.security_context.as_ref());
-    let security = security.map_err(|wrong| first(input, &wrong))?;
-    Ok(Container {
+) -> Container {
+    Container {
         name: CONTAINER.to_owned(),
         image: Some(task.image.clone()),
         image_pull_policy: task
@@ -481,7 +356,7 @@ fn container(
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         volume_mounts: Some(mounts),
         ..Container::default()
-    })
+    }
 }
 
 fn pull_policy(policy: ImagePullPolicy) -> &'static str {

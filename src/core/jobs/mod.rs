@@ -3,9 +3,13 @@
 pub mod build;
 #[cfg(test)]
 mod build_tests;
+mod checked;
 mod env;
+mod error;
 pub mod fetch;
 pub mod files;
+#[cfg(test)]
+mod fuzz_tests;
 pub mod images;
 pub mod matching;
 pub mod observe;

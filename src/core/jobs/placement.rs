@@ -16,10 +16,10 @@ static AFFINITY: LazyLock<Value> = LazyLock::new(strict::schema::<Affinity>);
 const OPERATORS: [&str; 2] = ["Exists", "Equal"];
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
-/// Puts what the task says of its pod's place into the pod. [`check`] has found nothing wrong with it.
-pub(super) fn place(pod: &mut PodSpec, task: &JobTask) {
+/// Puts what the task says of its pod's place into the pod; its affinity is what [`read`] made of it.
+pub(super) fn place(pod: &mut PodSpec, task: &JobTask, affinity: Option<Affinity>) {
     pod.node_selector = task.node_selector.clone().filter(|labels| !labels.is_empty());
-    pod.affinity = affinity(task).ok().flatten();
+    pod.affinity = affinity;
     pod.priority_class_name.clone_from(&task.priority_class_name);
     if !task.tolerations.is_empty() {
         pod.tolerations = Some(task.tolerations.iter().map(toleration).collect());
@@ -32,8 +32,11 @@ pub(super) fn place(pod: &mut PodSpec, task: &JobTask) {
     }
 }
 
-/// What is wrong with the place, labels and annotations of a task; paths are below the task.
-pub(super) fn check(task: &JobTask) -> Vec<Invalid> {
+/// Checks the place, labels and annotations of a task, and reads its affinity.
+///
+/// # Errors
+/// All that is wrong with them; paths are below the task.
+pub(super) fn read(task: &JobTask) -> Result<Option<Affinity>, Vec<Invalid>> {
     let mut wrong = Vec::new();
     for (key, value) in task.labels.iter().flatten() {
         let problem = reserved(key)
@@ -71,8 +74,13 @@ pub(super) fn check(task: &JobTask) -> Vec<Invalid> {
         };
         wrong.extend(message.map(|message| Invalid::new("priorityClassName", message)));
     }
-    wrong.extend(affinity(task).err().into_iter().flatten());
-    wrong
+    match affinity(task) {
+        Ok(affinity) if wrong.is_empty() => Ok(affinity),
+        read => {
+            wrong.extend(read.err().into_iter().flatten());
+            Err(wrong)
+        }
+    }
 }
 
 fn affinity(task: &JobTask) -> Result<Option<Affinity>, Vec<Invalid>> {
@@ -188,9 +196,9 @@ mod tests {
             "priorityClassName": "batch-low",
         });
         let task = task(fields.clone());
-        assert_eq!(check(&task), []);
+        let affinity = read(&task).unwrap();
         let mut pod = PodSpec::default();
-        place(&mut pod, &task);
+        place(&mut pod, &task, affinity);
         let mut pod = serde_json::to_value(pod).unwrap();
         pod.as_object_mut().unwrap().remove("containers");
         assert_eq!(pod, fields);
@@ -221,7 +229,7 @@ mod tests {
     #[case(json!({"tolerations": [{"key": "a b"}]}), "tolerations[0].key:")]
     #[case(json!({"affinity": {"podAfinity": {}}}), r#"affinity.podAfinity: there is no such field; did you mean "podAffinity"?"#)]
     fn what_is_wrong_is_said(#[case] fields: Value, #[case] says: &str) {
-        let wrong = check(&task(fields));
+        let wrong = read(&task(fields)).unwrap_err();
         assert!(
             wrong.len() == 1 && wrong[0].to_string().contains(says),
             "{wrong:?}"
@@ -232,6 +240,6 @@ mod tests {
     #[case(json!({"labels": {"team": "", "example.com/tier": "a.b_c-D"}}))]
     #[case(json!({"annotations": {"sidecar.istio.io/inject": "false", "note": "any text: at all"}}))]
     fn other_labels_and_annotations_are_the_user_s(#[case] fields: Value) {
-        assert_eq!(check(&task(fields)), []);
+        assert_eq!(read(&task(fields)), Ok(None));
     }
 }

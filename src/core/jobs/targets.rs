@@ -1,13 +1,20 @@
 //! Objects that a Job changes: whether another owner changed one of them back.
 //!
-//! Looked at before the Job starts, when it has ended and when the attempt ends. It was changed back when what it asks for
-//! is again what it asked for before the Job, and was something else in between.
+//! Looked at before the Job starts, when it has ended and when the attempt ends. What differs then, field by field, is what
+//! the Job changed; a field of those that is again what it was before the Job was changed back.
+
+mod fields;
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::Value;
-use sha2::{Digest, Sha256};
+use serde_json::{Value, json};
 
 use crate::api::{Timestamp as ApiTime, execution::TargetStatus, jobconfig::Target};
+use fields::{Field, OUTSIDE, Values, is_owned};
+
+/// So many fields are named in a message.
+const NAMED_MAX: usize = 3;
 
 /// The reason of an end that another owner caused.
 pub const CONFLICT: &str = "ConflictWithOwner";
@@ -33,19 +40,30 @@ pub enum Look {
 pub struct Snapshot {
     /// Its generation; kinds that only hold data have none.
     pub generation: Option<i64>,
-    /// A hash of what it asks for.
-    pub spec: String,
+    /// What it asks for.
+    wish: Value,
     /// Who wrote what it asks for, the newest first.
-    pub writers: Vec<Writer>,
+    writers: Vec<Writer>,
 }
 
 /// One of an object's field managers.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Writer {
+struct Writer {
     /// Its name, as `metadata.managedFields` has it.
-    pub name: String,
+    name: String,
     /// When it wrote last, to the second.
-    pub at: Timestamp,
+    at: Timestamp,
+    /// What it owns.
+    fields: Value,
+}
+
+/// What another owner changed back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Undone {
+    /// Who; `somebody` when the object does not say.
+    pub owner: String,
+    /// The fields, as far as they have a name: one that the Job added is not there any more.
+    pub fields: Vec<String>,
 }
 
 impl Snapshot {
@@ -54,30 +72,27 @@ impl Snapshot {
         let metadata = &object["metadata"];
         Self {
             generation: metadata["generation"].as_i64(),
-            spec: hash(&wish(object)),
+            wish: wish(object),
             writers: writers(&metadata["managedFields"]),
         }
+    }
+
+    /// Who wrote since then.
+    fn written_since(&self, since: Timestamp) -> impl Iterator<Item = &Writer> {
+        self.writers.iter().filter(move |writer| writer.at >= since)
     }
 }
 
 /// What an object asks for: its spec, or, when it has none, all that it holds.
 fn wish(object: &Value) -> Value {
     if let Some(spec) = object.get("spec") {
-        return spec.clone();
+        return json!({ "spec": spec });
     }
     let mut held = object.clone();
     if let Some(fields) = held.as_object_mut() {
         fields.retain(|key, _| !OUTSIDE.contains(&key.as_str()));
     }
     held
-}
-
-/// What says nothing about what an object asks for.
-const OUTSIDE: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
-
-fn hash(value: &Value) -> String {
-    let digest = Sha256::digest(value.to_string());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn writers(managed: &Value) -> Vec<Writer> {
@@ -96,6 +111,7 @@ fn writers(managed: &Value) -> Vec<Writer> {
             Some(Writer {
                 name: entry["manager"].as_str()?.to_owned(),
                 at: entry["time"].as_str()?.parse().ok()?,
+                fields: entry["fieldsV1"].clone(),
             })
         })
         .collect();
@@ -113,7 +129,7 @@ pub fn record(target: &Target, look: &Look, now: Timestamp) -> Option<TargetStat
     match look {
         Look::Found(seen) => {
             record.generation = seen.generation;
-            record.before = Some(seen.spec.clone());
+            record.before = Some(Values::of(&seen.wish).written());
         }
         Look::NotSeen { reason, message } => {
             (*reason).clone_into(&mut record.reason);
@@ -124,43 +140,100 @@ pub fn record(target: &Target, look: &Look, now: Timestamp) -> Option<TargetStat
     Some(record)
 }
 
-/// The Job has ended: takes down what there is now. An owner, if one changed it back while the Job ran.
-pub fn job_ended(record: &mut TargetStatus, look: &Look, now: Timestamp) -> Option<String> {
-    let (Look::Found(seen), Some(before)) = (look, &record.before) else {
+/// The Job has ended: takes down what it changed. An owner, if one changed all of it back while the Job ran.
+pub fn job_ended(record: &mut TargetStatus, look: &Look, now: Timestamp) -> Option<Undone> {
+    let (Look::Found(seen), Some(before), None) = (look, values(record.before.as_deref()), &record.after)
+    else {
         return None;
     };
-    let back = seen.spec == *before;
-    record.after = Some(seen.spec.clone());
+    let since = since(record.seen_at.as_ref());
+    let (before, after) = changed(&before, seen, since);
+    let is_back = before.of.is_empty();
+    record.before = Some(before.written());
+    record.after = Some(after.written());
     record.ended_at = Some(ApiTime(now));
     // There and back are two changes; a Job may have made both itself, with a tool.
     let twice = matches!((seen.generation, record.generation), (Some(now), Some(then)) if now >= then + 2);
-    let since = since(record.seen_at.as_ref());
-    let owner = written_since(seen, since).find(|writer| !is_tool(&writer.name));
-    owner.filter(|_| back && twice).map(|writer| writer.name.clone())
+    let owner = seen.written_since(since).find(|writer| !is_tool(&writer.name));
+    owner.filter(|_| is_back && twice).map(|writer| Undone {
+        owner: writer.name.clone(),
+        fields: vec![],
+    })
 }
 
-/// An owner who changed the target back after its Job had ended.
-pub fn changed_back(record: &TargetStatus, look: &Look) -> Option<String> {
-    let (Look::Found(seen), Some(before), Some(after)) = (look, &record.before, &record.after) else {
+/// The fields that differ from what they were, before and now; without those that a controller wrote since.
+fn changed(before: &Values, seen: &Snapshot, since: Timestamp) -> (Values, Values) {
+    let now = fields::of(&seen.wish, before.depth);
+    let by_controller = |field: &Field| {
+        let mut controllers = seen.written_since(since).filter(|w| is_controller(&w.name));
+        controllers.any(|writer| is_owned(&writer.fields, &field.path))
+    };
+    let is_job_s = |path: &u32| now.get(path).is_none_or(|field| !by_controller(field));
+    let [mut old, mut new] = [(); 2].map(|()| Values {
+        depth: before.depth,
+        of: BTreeMap::new(),
+    });
+    for path in before.of.keys().chain(now.keys()).filter(|path| is_job_s(path)) {
+        let values = (before.value(*path), fields::value(&now, *path));
+        if values.0 != values.1 {
+            old.of.insert(*path, values.0);
+            new.of.insert(*path, values.1);
+        }
+    }
+    (old, new)
+}
+
+/// What an owner changed back after the Jobs had ended that made these records of one target, the oldest first. What a later
+/// Job changes, also back to what it was, is that Job's doing.
+pub fn changed_back(records: &[&TargetStatus], look: &Look) -> Option<Undone> {
+    let (Look::Found(seen), Some(last)) = (look, records.last()) else {
         return None;
     };
-    if before == after || seen.spec != *before {
+    last.after.as_ref()?;
+    let mut expected = BTreeMap::new();
+    for record in records {
+        let before = values(record.before.as_deref()).filter(|_| record.after.is_some());
+        let before = before.unwrap_or_default();
+        expected.extend(
+            before
+                .of
+                .into_iter()
+                .map(|(path, value)| (path, (before.depth, value))),
+        );
+    }
+    let mut by_depth: BTreeMap<u8, BTreeMap<u32, Field>> = BTreeMap::new();
+    let back: Vec<Option<Field>> = expected
+        .into_iter()
+        .filter_map(|(path, (depth, value))| {
+            let now = by_depth
+                .entry(depth)
+                .or_insert_with(|| fields::of(&seen.wish, depth));
+            (fields::value(now, path) == value).then(|| now.get(&path).cloned())
+        })
+        .collect();
+    if back.is_empty() {
         return None;
     }
-    // The Job has ended, so whoever wrote since is another.
-    let since = since(record.ended_at.as_ref());
-    let newest = written_since(seen, since).next();
-    Some(newest.map_or_else(|| "somebody".to_owned(), |writer| writer.name.clone()))
+    let named: Vec<&Field> = back.iter().flatten().collect();
+    // The Jobs have ended, so whoever wrote since is another: of those an owner of what is back, or else the newest.
+    let since = since(last.ended_at.as_ref());
+    let owns = |writer: &&Writer| named.iter().any(|field| is_owned(&writer.fields, &field.path));
+    let owner = seen.written_since(since).find(owns);
+    let owner = owner.or_else(|| seen.written_since(since).next());
+    Some(Undone {
+        owner: owner.map_or_else(|| "somebody".to_owned(), |writer| writer.name.clone()),
+        fields: named.iter().map(ToString::to_string).collect(),
+    })
+}
+
+fn values(written: Option<&str>) -> Option<Values> {
+    written.and_then(Values::read)
 }
 
 /// Times in managedFields are whole seconds.
 fn since(at: Option<&ApiTime>) -> Timestamp {
     let second = at.and_then(|at| Timestamp::from_second(at.0.as_second()).ok());
     second.unwrap_or(Timestamp::MIN)
-}
-
-fn written_since(seen: &Snapshot, since: Timestamp) -> impl Iterator<Item = &Writer> {
-    seen.writers.iter().filter(move |writer| writer.at >= since)
 }
 
 /// Whether this is the name of a program that people and Jobs use, and no controller's.
@@ -178,11 +251,31 @@ fn is_tool(manager: &str) -> bool {
     TOOLS.contains(&manager) || manager.starts_with("kubectl") || manager.starts_with("python")
 }
 
+/// Whether this is the name of a controller that keeps objects as it has them: what it writes is no Job's doing.
+fn is_controller(manager: &str) -> bool {
+    const CONTROLLERS: [&str; 4] = ["flux", "keda", "keda-operator", "kube-controller-manager"];
+    CONTROLLERS.contains(&manager) || manager.starts_with("argocd") || manager.ends_with("-controller")
+}
+
 /// What people are told of a conflict.
-pub fn told(target: &Target, owner: &str) -> String {
+pub fn told(target: &Target, undone: &Undone) -> String {
     let Target { kind, name, .. } = target;
+    let Undone { owner, fields } = undone;
+    let mut named = fields
+        .iter()
+        .take(NAMED_MAX)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    if fields.len() > NAMED_MAX {
+        named.push_str(", ...");
+    }
+    if !named.is_empty() {
+        named = format!(" ({named})");
+    }
     format!(
-        "{kind} {name} was changed back by {owner} to what it was before the Job: {}. No other action is tried: it would be changed back too",
+        "{kind} {name} was changed back by {owner} to what it was before the Job{named}: {}. No other action is tried: it would \
+         be changed back too",
         remedy(owner)
     )
 }

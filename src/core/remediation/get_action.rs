@@ -154,14 +154,14 @@ pub fn next(pinned: &PinnedRemediation, payload: &Object) -> Choice {
     }
     let index = index(payload);
     let Some(action) = pinned.actions.get(index) else {
+        let (name, problem) = (&pinned.name, &pinned.problem_type);
+        let message = match pinned.actions.len() {
+            1 => format!("the one action of Remediation {name} for {problem:?} was tried"),
+            count => format!("all {count} actions of Remediation {name} for {problem:?} were tried"),
+        };
         return Choice::None {
             reason: NO_ACTION_LEFT,
-            message: format!(
-                "all {} actions of Remediation {} for {:?} were tried",
-                pinned.actions.len(),
-                pinned.name,
-                pinned.problem_type
-            ),
+            message,
         };
     };
     let data = json!({ "action": action, "get-action": { "actionIndex": index + 1 } });

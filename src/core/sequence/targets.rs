@@ -10,7 +10,7 @@ use crate::{
         jobconfig::Target,
     },
     core::{
-        jobs::targets::{self, CONFLICT},
+        jobs::targets::{self, CONFLICT, Undone},
         note::Note,
     },
 };
@@ -34,11 +34,8 @@ impl Machine<'_> {
             let Some(look) = self.facts.targets.get(target) else {
                 continue;
             };
-            if let Some(owner) = self
-                .last_record(target)
-                .and_then(|r| targets::changed_back(r, look))
-            {
-                self.end_by_conflict(index, at, target, &owner, "");
+            if let Some(undone) = targets::changed_back(&self.records_of(target), look) {
+                self.end_by_conflict(index, at, target, &undone, "");
                 return false;
             }
             records.extend(targets::record(target, look, self.now));
@@ -81,8 +78,8 @@ impl Machine<'_> {
         let mut conflict = None;
         for record in &mut records {
             if let Some(look) = self.facts.targets.get(&record.target) {
-                let owner = targets::job_ended(record, look, self.now);
-                conflict = conflict.or(owner.map(|owner| (record.target.clone(), owner)));
+                let undone = targets::job_ended(record, look, self.now);
+                conflict = conflict.or(undone.map(|undone| (record.target.clone(), undone)));
             }
         }
         self.set_job(
@@ -93,16 +90,16 @@ impl Machine<'_> {
                 ..job
             },
         );
-        let Some((target, owner)) = conflict else {
+        let Some((target, undone)) = conflict else {
             return true;
         };
-        self.end_by_conflict(index, at, &target, &owner, said);
+        self.end_by_conflict(index, at, &target, &undone, said);
         false
     }
 
     /// The Job's work was undone by another owner: no other try, and no other action, would fare better.
-    fn end_by_conflict(&mut self, index: usize, at: usize, target: &Target, owner: &str, said: &str) {
-        let mut message = targets::told(target, owner);
+    fn end_by_conflict(&mut self, index: usize, at: usize, target: &Target, undone: &Undone, said: &str) {
+        let mut message = targets::told(target, undone);
         if !said.is_empty() {
             message = format!("{message} (the Job said: {said})");
         }
@@ -112,14 +109,13 @@ impl Machine<'_> {
     /// When the attempt ends: whether another owner undid what one of its Jobs did. An error: that has to be found out
     /// first.
     pub(super) fn conflict_at_end(&mut self) -> Result<Option<String>, Flow> {
-        let changed: Vec<TargetStatus> = self.changed_in_attempt().into_iter().cloned().collect();
-        let watched: Vec<Target> = changed.iter().map(|r| r.target.clone()).collect();
-        if !self.know(&watched) {
+        let changed = self.changed_in_attempt();
+        if !self.know(&changed) {
             return Err(Flow::Rest);
         }
-        Ok(changed.iter().find_map(|record| {
-            let owner = targets::changed_back(record, self.facts.targets.get(&record.target)?)?;
-            Some(targets::told(&record.target, &owner))
+        Ok(changed.iter().find_map(|target| {
+            let undone = targets::changed_back(&self.records_of(target), self.facts.targets.get(target)?)?;
+            Some(targets::told(target, &undone))
         }))
     }
 
@@ -130,20 +126,22 @@ impl Machine<'_> {
         self.reads.is_empty()
     }
 
-    /// The newest record of each target that a Job of this attempt has changed.
-    fn changed_in_attempt(&self) -> Vec<&TargetStatus> {
-        let mut newest: Vec<&TargetStatus> = vec![];
+    /// The targets that Jobs of this attempt have changed.
+    fn changed_in_attempt(&self) -> Vec<Target> {
+        let mut changed: Vec<Target> = vec![];
         for record in self.records() {
-            newest.retain(|other| other.target != record.target);
-            newest.push(record);
+            let is_changed = record.after.is_some() && record.after != record.before;
+            if is_changed && !changed.contains(&record.target) {
+                changed.push(record.target.clone());
+            }
         }
-        newest.retain(|record| record.after.is_some() && record.after != record.before);
-        newest
+        changed
     }
 
-    fn last_record(&self, target: &Target) -> Option<&TargetStatus> {
-        let mut of_target = self.records().into_iter().filter(|r| r.target == *target);
-        of_target.next_back().filter(|r| r.after.is_some())
+    fn records_of(&self, target: &Target) -> Vec<&TargetStatus> {
+        let mut records = self.records();
+        records.retain(|record| record.target == *target);
+        records
     }
 
     /// All records of the attempt, in the order in which they were made.

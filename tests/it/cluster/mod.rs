@@ -10,4 +10,5 @@ pub mod harness;
 mod jobs;
 mod readme;
 mod results;
+mod sidecar;
 mod tutorial;

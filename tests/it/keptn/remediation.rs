@@ -77,7 +77,7 @@ fn the_action_at_the_index(
 
 #[rstest]
 #[case::g5_as_v1(json!(null), 0, false, "UnknownProblem", "add a problemType of that name, or one named \"default\"")]
-#[case::g6_as_v1(json!(null), 2, true, "NoActionLeft", "all 1 actions of Remediation file for \"default\" were tried")]
+#[case::g6_as_v1(json!(null), 2, true, "NoActionLeft", "the one action of Remediation file for \"default\" was tried")]
 #[case::g9_as_v1(json!("problemType1"), 2, true, "NoActionLeft", "all 2 actions of Remediation file for \"problemType1\" were tried")]
 fn no_action_is_a_fail(
     #[case] root_cause: Value,

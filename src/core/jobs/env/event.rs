@@ -1,25 +1,27 @@
 //! Values from an event: written as the entry asks, within bounds, and refused when they don't fit.
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex_automata::nfa::thompson::{Compiler, Config, WhichCaptures, pikevm::PikeVM};
+use regex_syntax::{ParserBuilder, ast::parse::Parser};
 use serde_json::Value;
 
-use super::{JobError, JobInput, VALUE_MAX};
-use crate::{
-    api::jobconfig::EnvVar,
-    core::{Invalid, invalid::kind, jobs::brief, jsonpath},
+use super::{
+    JobError, JobInput, VALUE_MAX,
+    entry::{Form, OfEvent},
+    literal,
 };
+use crate::core::{Invalid, invalid::kind, jobs::brief, jsonpath};
 
 /// The most bytes of a compiled pattern: it bounds the time that it takes to make one.
 const PATTERN_SIZE: usize = 256 * 1024;
 /// So much of a value is shown in messages.
 const SHOWN: usize = 100;
 
-/// The value of an entry `valueFrom: event`, as the container shall get it.
-pub(super) fn text(input: &JobInput, entry: &EnvVar) -> Result<String, JobError> {
-    let path = entry.value.as_deref().unwrap_or_default();
-    let text = written(input, entry, path)?;
+/// The value of the variable `name`, as the Job has it.
+pub(super) fn text(input: &JobInput, name: &str, value: &OfEvent) -> Result<String, JobError> {
+    let path = value.path;
+    let text = written(input, name, value)?;
     let refused = |reason, problem: String| {
-        let problem = format!("the variable {}, made from {path}, {problem}", entry.name);
+        let problem = format!("the variable {name}, made from {path}, {problem}");
         JobError::refused(input, reason, problem)
     };
     if text.len() > VALUE_MAX {
@@ -33,63 +35,83 @@ pub(super) fn text(input: &JobInput, entry: &EnvVar) -> Result<String, JobError>
         let remedy = "a variable can't hold it: let the value's provider leave it out, or use as: json";
         return Err(refused("ValueRefused", format!("has a NUL, and {remedy}")));
     }
-    if let Some(wanted) = entry.pattern.as_deref() {
-        let fits = anchored(wanted)
-            .map_err(|error| JobError::invalid(input, &Invalid::new("env", error.to_string())))?;
-        if !fits.is_match(text.as_bytes()) {
-            let shown = brief(&format!("{text:?}"), SHOWN);
-            let problem =
-                format!("is {shown}, which does not fit its pattern {wanted:?}: no Job is made from it");
-            return Err(refused("PatternMismatch", problem));
-        }
+    if let Some(wanted) = value.pattern.as_ref().filter(|pattern| !pattern.fits(&text)) {
+        let shown = brief(&format!("{text:?}"), SHOWN);
+        let wanted = wanted.text;
+        let problem =
+            format!("is {shown}, which does not fit its pattern {wanted:?}: no Job is made from it");
+        return Err(refused("PatternMismatch", problem));
     }
-    Ok(text)
+    Ok(if value.expand { text } else { literal(&text) })
 }
 
-fn written(input: &JobInput, entry: &EnvVar, path: &str) -> Result<String, JobError> {
+fn written(input: &JobInput, name: &str, value: &OfEvent) -> Result<String, JobError> {
+    let path = value.path;
     let wrong = |problem: String| JobError::invalid(input, &Invalid::new("env", problem));
-    let found = jsonpath::lookup(input.event, path).map_err(|error| wrong(error.to_string()))?;
-    match (found, entry.as_.as_deref()) {
-        (None, _) => Err(JobError::missing_value(input, &entry.name, path, "nothing")),
-        (Some(value), Some("json")) => Ok(value.to_string()),
-        (Some(value), Some("yaml")) => {
-            serde_yaml::to_string(&value).map_err(|error| wrong(error.to_string()))
-        }
-        (Some(Value::Null), _) => Err(JobError::missing_value(input, &entry.name, path, "null")),
-        (Some(value @ (Value::Array(_) | Value::Object(_))), Some("string")) => {
-            let what = kind(&value);
+    let found = value
+        .parsed
+        .find(input.event)
+        .map_err(|error| wrong(error.to_string()))?;
+    let Some(found) = found else {
+        return Err(JobError::missing_value(input, name, path, "nothing"));
+    };
+    match (value.form, &found) {
+        (Form::Json, _) => Ok(found.to_string()),
+        (Form::Yaml, _) => serde_yaml::to_string(&found).map_err(|error| wrong(error.to_string())),
+        (_, Value::Null) => Err(JobError::missing_value(input, name, path, "null")),
+        (Form::Single, Value::Array(_) | Value::Object(_)) => {
+            let what = kind(&found);
             let problem = format!(
-                "the variable {}, made from {path}, is {what}, and as: string takes text, numbers, true and false: \
-                 choose one value of it, or use as: json",
-                entry.name
+                "the variable {name}, made from {path}, is {what}, and as: string takes text, numbers, true and false: \
+                 choose one value of it, or use as: json"
             );
             Err(JobError::refused(input, "ValueRefused", problem))
         }
-        (Some(value), _) => Ok(jsonpath::text(&value)),
+        (Form::Plain | Form::Single, _) => Ok(jsonpath::text(&found)),
     }
 }
 
-/// What is wrong with a pattern, if anything.
-pub(super) fn pattern_problem(pattern: &str) -> Option<String> {
-    // On its own first: `a)|(b` would be one between our brackets.
-    let wrong = compile(pattern).and_then(|_| anchored(pattern)).err()?;
-    let text = wrong.to_string();
-    let why = text.lines().last().unwrap_or_default();
-    let why = why.trim_start_matches("error: ").trim_end_matches('.');
-    Some(format!(
-        "{pattern:?} is no regular expression that can be used: {why}; write one such as [a-z0-9.-]+"
-    ))
+/// What all of a value must fit.
+#[derive(Debug)]
+pub(super) struct Pattern<'a> {
+    text: &'a str,
+    /// One automaton, made at little cost: a pattern is for one value.
+    anchored: PikeVM,
 }
 
-/// The expression that fits when the pattern fits all of a text.
-fn anchored(pattern: &str) -> Result<Regex, regex::Error> {
-    compile(&format!(r"\A(?:{pattern})\z"))
+impl<'a> Pattern<'a> {
+    /// Reads a pattern, or says what is wrong with it.
+    pub(super) fn read(text: &'a str) -> Result<Self, String> {
+        // On its own first: `a)|(b` would be one between our brackets.
+        if let Err(wrong) = Parser::new().parse(text) {
+            return Err(refusal(text, &wrong.to_string()));
+        }
+        let anchored = compile(&format!(r"\A(?:{text})\z")).map_err(|wrong| refusal(text, &wrong))?;
+        Ok(Self { text, anchored })
+    }
+
+    fn fits(&self, value: &str) -> bool {
+        let mut cache = self.anchored.create_cache();
+        self.anchored.is_match(&mut cache, value)
+    }
+}
+
+fn refusal(pattern: &str, wrong: &str) -> String {
+    let why = wrong.lines().last().unwrap_or_default();
+    let why = why.trim_start_matches("error: ").trim_end_matches('.');
+    format!("{pattern:?} is no regular expression that can be used: {why}; write one such as [a-z0-9.-]+")
 }
 
 /// Classes such as `\d` and `\w` are those of ASCII: a digit of another alphabet is no digit to the program that gets it.
-fn compile(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern)
-        .unicode(false)
-        .size_limit(PATTERN_SIZE)
-        .build()
+fn compile(pattern: &str) -> Result<PikeVM, String> {
+    let mut parser = ParserBuilder::new().unicode(false).utf8(false).build();
+    let parsed = parser.parse(pattern).map_err(|error| error.to_string())?;
+    let config = Config::new()
+        .utf8(false)
+        .nfa_size_limit(Some(PATTERN_SIZE))
+        .which_captures(WhichCaptures::None);
+    let built = Compiler::new().configure(config).build_from_hir(&parsed);
+    built
+        .and_then(PikeVM::new_from_nfa)
+        .map_err(|_| format!("it exceeds the size limit of {PATTERN_SIZE} bytes"))
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{super::build::JobError, *};
 use crate::{
     api::{SequenceExecution, execution::PinnedJobConfig, jobconfig::JobAction, shipyard::Task},
-    core::{event, jobs::build},
+    core::{event, jobs::build, jsonpath},
 };
 
 fn execution(labels: &Value) -> SequenceExecution {
@@ -215,8 +215,8 @@ fn labels_that_share_a_variable_are_told() {
 #[case::comment(json!({"name": "A", "valueFrom": "event", "value": "$", "pattern": "(?x)a #"}), "unclosed group")]
 #[case::huge(json!({"name": "A", "valueFrom": "event", "value": "$", "pattern": "(a{1000}){1000}"}), "size limit")]
 fn what_is_wrong_with_an_entry(#[case] entry: Value, #[case] says: &str) {
-    let entries: Vec<jobconfig::EnvVar> = vec![serde_json::from_value(entry).unwrap()];
-    let wrong = check_all(&entries);
+    let entries: Vec<crate::api::jobconfig::EnvVar> = vec![serde_json::from_value(entry).unwrap()];
+    let wrong = read_all(&entries).err().unwrap_or_default();
     assert!(
         wrong.len() == 1 && wrong[0].to_string().contains(says),
         "{wrong:?}"
@@ -230,7 +230,8 @@ fn two_entries_of_one_name() {
         {"name": "creds", "valueFrom": "string", "value": "no Secret"},
         {"name": "creds", "value": "$.id", "valueFrom": "event"},
     ]);
-    let wrong = check_all(&serde_json::from_value::<Vec<jobconfig::EnvVar>>(entries).unwrap());
+    let entries: Vec<crate::api::jobconfig::EnvVar> = serde_json::from_value(entries).unwrap();
+    let wrong = read_all(&entries).err().unwrap_or_default();
     assert_eq!(wrong.len(), 1);
     assert_eq!(
         wrong[0].to_string(),
