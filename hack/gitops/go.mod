@@ -6,6 +6,7 @@ require (
 	github.com/fluxcd/cli-utils v0.37.2-flux.1
 	github.com/fluxcd/pkg/apis/kustomize v1.16.0
 	github.com/fluxcd/pkg/runtime v0.103.0
+	github.com/google/cel-go v0.26.1
 	github.com/yuin/gopher-lua v1.1.1
 	k8s.io/apimachinery v0.35.2
 	layeh.com/gopher-json v0.0.0-20190114024228-97fed8db8427
@@ -25,7 +26,6 @@ require (
 	github.com/go-openapi/jsonpointer v0.21.1 // indirect
 	github.com/go-openapi/jsonreference v0.21.0 // indirect
 	github.com/go-openapi/swag v0.23.1 // indirect
-	github.com/google/cel-go v0.26.1 // indirect
 	github.com/google/gnostic-models v0.7.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/josharian/intern v1.0.0 // indirect
