@@ -221,7 +221,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		{"GIT_VALUE=many", "the new value is not a number: see the action value in the Remediation"},
 		{"GIT_FIELD=replicas", valuesFile + " has no line that starts with replicas:"},
 		{"GIT_FILE=production/cart/values.yml", "there is no file production/cart/values.yml on branch main"},
-		{`GIT_FILE=a"b`, "GIT_FIELD and GIT_FILE may have letters, digits and . _ / - only"},
+		{`GIT_FILE=a"b`, "GIT_FIELD, GIT_FILE and GIT_BRANCH may have letters, digits and . _ / - only"},
 		{"GIT_BRANCH=trunk", "could not push to trunk in 5 tries; the log says why"},
 	} {
 		if said := r.act(test.env); said.Result != "fail" || said.Message != test.says {

@@ -2,7 +2,7 @@
 # Sets one number in one YAML file of a Git repository and pushes it, so that whatever syncs the cluster from Git (Argo CD,
 # Flux) carries it out. However often it runs for one task of one run, there is one commit.
 #
-# It needs sh, awk, sed and git 2.32 or newer: the image alpine/git has them.
+# It needs sh, awk and git 2.32 or newer: the image alpine/git has them.
 set -eu
 
 : "${GIT_URL:?the repository, for example https://git.example.com/shop/deploy.git}"
@@ -30,8 +30,8 @@ finish() {
 case $GIT_VALUE in
 *[!0-9]*) finish fail "the new value is not a number: see the action value in the Remediation" ;;
 esac
-case $GIT_FIELD$GIT_FILE in
-*[!A-Za-z0-9._/-]*) finish fail "GIT_FIELD and GIT_FILE may have letters, digits and . _ / - only" ;;
+case $GIT_FIELD$GIT_FILE$GIT_BRANCH in
+*[!A-Za-z0-9._/-]*) finish fail "GIT_FIELD, GIT_FILE and GIT_BRANCH may have letters, digits and . _ / - only" ;;
 esac
 
 work=$(mktemp -d)
