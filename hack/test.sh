@@ -12,6 +12,9 @@ set -euo pipefail
 . "$repo/hack/lib/operator.sh"
 cd "$repo"
 
+# The Go modules of this repository.
+go_modules=(hack/cluster hack/gitops examples/tutorial/helloservice)
+
 left_out=()
 
 # leave_out WHAT WHY
@@ -30,7 +33,7 @@ lint() {
 		leave_out "shellcheck" "install it with apt-get install shellcheck"
 	fi
 	local dir unformatted
-	for dir in hack/cluster examples/tutorial/helloservice; do
+	for dir in "${go_modules[@]}"; do
 		unformatted=$(gofmt -l "$dir")
 		[ -z "$unformatted" ] || die "gofmt -w $unformatted"
 		(cd "$dir" && CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath" go vet ./...)
@@ -59,7 +62,7 @@ sdk() {
 
 go_tests() {
 	local dir
-	for dir in hack/cluster examples/tutorial/helloservice; do
+	for dir in "${go_modules[@]}"; do
 		(cd "$dir" && CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath" go test ./...)
 	done
 }

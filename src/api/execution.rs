@@ -280,6 +280,9 @@ pub struct SequenceExecutionStatus {
     /// Pinned objects that were edited since: this run goes on with what they said before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub definition_changed: Vec<String>,
+    /// The newest annotation `reconcile.fluxcd.io/requestedAt` that was seen to, of a run that has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
     /// The generation that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,

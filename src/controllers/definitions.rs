@@ -20,7 +20,7 @@ use crate::{
         Snapshot, coverage,
         verdict::{self, Definition, Verdict},
     },
-    core::note::Note,
+    core::{labels, note::Note},
     facts::stores::{Cache, Change, Definitions, Kind},
 };
 
@@ -185,6 +185,9 @@ where
         let now = context.clock.now();
         let mut status = verdict::status(object.status(), object.meta().generation, &verdict, now);
         fill(&object, &verdict, &mut status);
+        if let Some(asked) = labels::asked_to_look(object.meta()) {
+            status.config_mut().last_handled_reconcile_at = Some(asked.to_owned());
+        }
         if object.status() != Some(&status) {
             writes.push(write(context, object, status, verdict));
         }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sha2::{Digest, Sha256};
 
 /// Annotation: which Job of which execution this is; see [`crate::core::names::JobKey`].
@@ -53,6 +54,8 @@ pub const REVISIONS: &str = "coxswain.dev/revisions";
 pub const TASK: &str = "coxswain.dev/task";
 /// Label: the attempt, from 1.
 pub const ATTEMPT: &str = "coxswain.dev/attempt";
+/// Annotation: asks that the object is looked at now, at a time that names the wish; what Flux and its users set.
+pub const RECONCILE: &str = "reconcile.fluxcd.io/requestedAt";
 /// Label: who manages the object.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY`].
@@ -60,6 +63,8 @@ pub const COXSWAIN: &str = "coxswain";
 
 /// The longest value of a label.
 const VALUE_MAX: usize = 63;
+/// The longest wish to be looked at, in bytes: several times what Flux writes.
+const RECONCILE_MAX: usize = 128;
 
 /// Whether Kubernetes takes this as a label's value.
 pub fn is_value(text: &str) -> bool {
@@ -70,6 +75,13 @@ pub fn is_value(text: &str) -> bool {
             && text.bytes().all(inner)
             && text.starts_with(at_end)
             && text.ends_with(at_end))
+}
+
+/// The wish that the object is looked at now, to be recorded once that was done. One that is too long for a status is
+/// nobody's time, and not heeded.
+pub fn asked_to_look(meta: &ObjectMeta) -> Option<&str> {
+    let asked = meta.annotations.as_ref()?.get(RECONCILE)?;
+    (asked.len() <= RECONCILE_MAX).then_some(asked.as_str())
 }
 
 /// An object's name as a label's value. Names may be longer than values: those are cut, with a hash in place of the
@@ -90,6 +102,18 @@ pub fn value(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wish_to_be_looked_at_is_as_long_as_a_time_may_be() {
+        let asking = |text: &str| ObjectMeta {
+            annotations: Some([(RECONCILE.to_owned(), text.to_owned())].into()),
+            ..ObjectMeta::default()
+        };
+        assert_eq!(asked_to_look(&ObjectMeta::default()), None);
+        let time = "2026-01-05T09:00:00.123456789+01:00";
+        assert_eq!(asked_to_look(&asking(time)), Some(time));
+        assert_eq!(asked_to_look(&asking(&"9".repeat(129))), None);
+    }
 
     #[test]
     fn a_long_name_becomes_a_value_of_its_own() {

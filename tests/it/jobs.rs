@@ -9,7 +9,8 @@ use std::{
 use rstest::rstest;
 use serde_json::{Value, json};
 
-fn coxswain(arguments: &[&str]) -> Output {
+/// Runs `coxswain jobs`.
+pub fn coxswain(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_coxswain"))
         .arg("jobs")
         .args(arguments)
@@ -20,7 +21,8 @@ fn coxswain(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+/// What was printed.
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 

@@ -14,7 +14,7 @@ use crate::{
         jobconfig::Target,
         shipyard::{Sequence, Task},
     },
-    core::{note::Note, queue::Grant},
+    core::{labels, note::Note, queue::Grant},
 };
 
 /// Whether the machine can go on now, or has to wait.
@@ -41,6 +41,9 @@ pub fn step(execution: &SequenceExecution, facts: &Facts, now: Timestamp) -> Dec
         reads: vec![],
     };
     if !machine.s.done {
+        if let Some(asked) = labels::asked_to_look(&execution.metadata) {
+            machine.s.last_handled_reconcile_at = Some(asked.to_owned());
+        }
         machine.run();
     }
     machine.decide()

@@ -196,6 +196,16 @@ impl Store {
         Ok(self.put(resource, key, None, Some(object)))
     }
 
+    /// Puts an object there as it is, with its uid, its times and its status, as an etcd that was kept has it.
+    pub(super) fn restore(&mut self, resource: &str, object: Value) {
+        let key = (
+            rules::text(&object, &["metadata", "namespace"]),
+            rules::text(&object, &["metadata", "name"]),
+        );
+        self.litter |= object["metadata"].get("ownerReferences").is_some();
+        self.put(resource, key, None, Some(object));
+    }
+
     /// Replaces an object by what `change` makes of it.
     pub(super) fn update(
         &mut self,

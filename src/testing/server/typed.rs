@@ -120,20 +120,33 @@ impl ApiServer {
         created.unwrap_or_else(|e| panic!("could not smuggle {name}: {e}"));
     }
 
+    /// Puts an object there as an earlier version left it: with its uid, its times and its status. It must fit the schema.
+    pub fn restore(&self, object: Value) {
+        let kind = self
+            .kind_of(&object)
+            .unwrap_or_else(|e| panic!("could not restore: {e}"));
+        let name = super::rules::text(&object, &["metadata", "name"]);
+        super::rules::check(&kind, &name, &object)
+            .unwrap_or_else(|e| panic!("could not restore {name}: {e}"));
+        self.state().store.restore(&kind.resource(), object);
+        self.notify();
+    }
+
+    /// The known kind that a manifest is of.
+    fn kind_of(&self, object: &Value) -> Result<std::sync::Arc<super::Kind>, Refusal> {
+        let api_version = super::rules::text(object, &["apiVersion"]);
+        let kind = super::rules::text(object, &["kind"]);
+        let state = self.state();
+        let fits = |k: &&std::sync::Arc<super::Kind>| k.kind == kind && k.api_version() == api_version;
+        let found = state.store.tables.values().map(|t| &t.kind).find(fits).cloned();
+        found.ok_or_else(|| {
+            super::refusal::bad_request(format!("no matches for kind {kind:?} in {api_version:?}"))
+        })
+    }
+
     /// Creates the object of a manifest, or merges the manifest into the one that is there.
     pub fn apply_value(&self, object: Value) -> Result<Value, Refusal> {
-        let api_version = super::rules::text(&object, &["apiVersion"]);
-        let kind = super::rules::text(&object, &["kind"]);
-        let found = {
-            let state = self.state();
-            let fits = |k: &&std::sync::Arc<super::Kind>| k.kind == kind && k.api_version() == api_version;
-            state.store.tables.values().map(|t| &t.kind).find(fits).cloned()
-        };
-        let Some(known) = found else {
-            return Err(super::refusal::bad_request(format!(
-                "no matches for kind {kind:?} in {api_version:?}"
-            )));
-        };
+        let known = self.kind_of(&object)?;
         let place = Place {
             resource: known.resource(),
             namespace: super::rules::text(&object, &["metadata", "namespace"]),

@@ -1,0 +1,3 @@
+-- Says that the problem is over: its run stops before its next action.
+obj.spec.state = "Resolved"
+return obj
