@@ -21,6 +21,7 @@ mod house;
 mod import;
 mod jobs;
 mod keptn;
+mod metrics;
 mod model;
 mod playing;
 mod prometheus;
