@@ -338,19 +338,39 @@ mod tests {
         assert_eq!(names.len(), all.len(), "each is defined once");
     }
 
+    /// Series come with what they count; each is described, as what it is.
     #[test]
-    fn the_text_has_every_family_under_its_name() {
+    fn the_text_has_what_is_described() {
         let telemetry = Telemetry::new();
+        let took = Duration::from_millis(3);
+        telemetry.reconciled(Value::Borrowed("Delivery"), took, Some("bug"));
+        telemetry.written("create", Value::Borrowed("Job"), "ok", took);
+        telemetry.answered("/v1/event", 202, took);
+        telemetry.alerts(2, 1);
+        telemetry.asked("answered", took);
         let text = telemetry.text().unwrap();
-        for Described { name, kind, .. } in telemetry.described() {
-            let family = name.strip_suffix("_total").unwrap_or(name);
-            assert!(
-                text.contains(&format!("# TYPE {family} {kind}\n")),
-                "{family}:\n{text}"
-            );
+        let told: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("# TYPE ")).collect();
+        let described = telemetry.described();
+        let family =
+            |d: &Described| format!("{} {}", d.name.strip_suffix("_total").unwrap_or(d.name), d.kind);
+        let known: Vec<String> = described.iter().map(family).collect();
+        for line in &told {
+            assert!(known.iter().any(|k| k == line), "{line} is not described");
+        }
+        for line in [
+            "coxswain_reconcile_duration_seconds_bucket{le=\"0.005\",kind=\"Delivery\"} 1",
+            "coxswain_reconcile_errors_total{kind=\"Delivery\",reason=\"bug\"} 1",
+            "coxswain_api_writes_total{verb=\"create\",kind=\"Job\",outcome=\"ok\"} 1",
+            "coxswain_http_requests_total{route=\"/v1/event\",code=\"202\",outcome=\"stored\"} 1",
+            "coxswain_alerts_total{outcome=\"mapped\"} 2",
+            "coxswain_gate_query_duration_seconds_count{outcome=\"answered\"} 1",
+            "coxswain_events_dropped_total 0",
+            "coxswain_ready 0",
+            "coxswain_queue_length 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in:\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
-        assert!(text.contains("\ncoxswain_events_dropped_total 0\n"), "{text}");
     }
 
     #[rstest]
