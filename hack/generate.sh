@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes everything that is generated from the code: CRDs and roles, and their copies in config/ and the chart;
-# and the chart's copy of config/admission, which is written by hand.
+# the list of metrics; and the copies of config/admission and config/prometheus, which are written by hand.
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
@@ -13,6 +13,24 @@ coxswain=$CARGO_TARGET_DIR/debug/coxswain
 "$coxswain" crds --chart charts/coxswain
 "$coxswain" rbac --dir config/rbac
 "$coxswain" rbac --chart charts/coxswain
+
+# The list of metrics, and the alerts as the Prometheus Operator and the chart have them.
+"$coxswain" metrics --page docs/metrics.md
+{
+	cat <<-EOF
+		# Generated from alerts.yaml; do not edit.
+		apiVersion: monitoring.coreos.com/v1
+		kind: PrometheusRule
+		metadata:
+		  name: coxswain
+		  namespace: coxswain-system
+		  labels:
+		    app.kubernetes.io/name: coxswain
+		spec:
+	EOF
+	sed '/^#/d; s/^/  /' config/prometheus/alerts.yaml
+} >config/prometheus/prometheusrule.yaml
+cp config/prometheus/{alerts.yaml,dashboard.json} charts/coxswain/monitoring/
 
 # What the examples' job configs become.
 for event in examples/v1-jobs/*/event.json; do

@@ -72,6 +72,7 @@ prometheus() {
 	rust
 	COXSWAIN_TEST_PROMETHEUS=$(hack/images/build.sh --prometheus)
 	export COXSWAIN_TEST_PROMETHEUS
+	"$COXSWAIN_TEST_PROMETHEUS.promtool" test rules tests/alerts.yaml
 	cargo test --quiet --locked --features testing --test it prometheus:: -- --ignored --test-threads 4
 }
 

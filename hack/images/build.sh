@@ -5,7 +5,8 @@
 #   build.sh [--only NAME]... [OUTDIR]   print the tars' paths, one a line; with OUTDIR, of copies named NAME.tar there
 #   build.sh --list                      print NAME and TAG of each image
 #   build.sh --helm                      print the path of the helm binary that goes into the helm image
-#   build.sh --prometheus                print the path of the prometheus binary that goes into the prometheus image
+#   build.sh --prometheus                print the path of the prometheus binary that goes into the prometheus image;
+#                                        promtool lies beside it, under the same name and .promtool
 #
 # COXSWAIN_CACHE   where to cache (default ${XDG_CACHE_HOME:-~/.cache}/coxswain)
 # COXSWAIN_DEBIAN  where Debian packages come from (default http://deb.debian.org)
@@ -86,9 +87,10 @@ prometheus_binary() {
 	local deb program
 	deb=$(debs prometheus | only prometheus)
 	program=$cache/bin/$(basename "$deb" .deb)
-	if [ ! -x "$program" ]; then
+	if [ ! -x "$program" ] || [ ! -x "$program.promtool" ]; then
 		mkdir "$scratch/prometheus"
 		unpack "$scratch/prometheus" <<<"$deb"
+		mv "$scratch/prometheus/usr/bin/promtool" "$program.promtool"
 		mv "$scratch/prometheus/usr/bin/prometheus" "$program"
 	fi
 	printf '%s\n' "$program"

@@ -15,6 +15,7 @@ mod import;
 mod jobs;
 pub mod lint;
 pub mod logs;
+pub mod metrics;
 pub mod output;
 mod paint;
 mod rbac;
@@ -131,6 +132,8 @@ enum Command {
     Crds(crds::Args),
     /// Print the roles that the operator and its users need
     Rbac(rbac::Args),
+    /// Print the list of what /metrics tells
+    Metrics(metrics::Args),
     /// Print what completes this command line in a shell
     Completions(completions::Args),
     /// Print the versions
@@ -254,6 +257,7 @@ fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Task(args) => on_tokio(task::run(args)),
         Command::Crds(args) => crds::run(&args).map(done),
         Command::Rbac(args) => rbac::run(&args).map(done),
+        Command::Metrics(args) => metrics::run(&args).map(done),
         Command::Completions(args) => completions::run(&args).map(done),
         Command::Version(args) => on_tokio(version::run(args)).map(done),
     }

@@ -25,7 +25,7 @@ use crate::{
 /// Runs the operator until it is told to stop.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where /healthz and /readyz are served.
+    /// Where /healthz, /readyz and /metrics are served.
     #[arg(long, env = "COXSWAIN_HEALTH_ADDRESS", default_value = "0.0.0.0:8081")]
     health_address: SocketAddr,
     /// The namespace that the operator runs in; the ConfigMap coxswain-hold in it holds everything back, and a
@@ -131,8 +131,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.health_address)
         .await
         .with_context(|| format!("listening on {} for health checks", args.health_address))?;
-    let health = tokio::spawn(server::serve(listener, is_ready.clone(), shutdown.clone()));
     let context = Context::new(client, Clock::System);
+    let routes = server::health(is_ready.clone(), context.effects.telemetry.clone());
+    let health = tokio::spawn(server::serve(listener, routes, shutdown.clone()));
     let (caches, shared) = watch::channel(None);
     let inbound = args.inbound.bind().await?.map(|(listener, tls)| {
         let router = server::router(context.clone(), &args.inbound.settings(), shared, is_ready);

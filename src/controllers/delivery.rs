@@ -70,7 +70,7 @@ pub async fn run(
     let me = Arc::new(Deliveries {
         context: context.clone(),
         definitions: definitions.clone(),
-        backoff: Backoff::default(),
+        backoff: Backoff::new(context.effects.telemetry.clone()),
     });
     Controller::for_stream(stream, store.clone())
         .with_config(controller::Config::default().concurrency(CONCURRENCY))

@@ -120,13 +120,13 @@ pub async fn run(
     shutdown: CancellationToken,
 ) {
     let me = Arc::new(Evaluations {
+        backoff: Backoff::new(context.effects.telemetry.clone()),
         context,
         metrics,
         providers: definitions.providers.clone(),
         definitions,
         own_namespace,
         pool: Semaphore::new(POOL),
-        backoff: Backoff::default(),
         progress: Mutex::default(),
     });
     Controller::for_stream(stream, store)
@@ -307,7 +307,14 @@ impl Evaluations {
     async fn answer(&self, open: Open) -> (String, Result<Answer, QueryError>) {
         // The pool is never closed; if it were, nothing would be lost but the bound.
         let _slot = self.pool.acquire().await;
+        let started = tokio::time::Instant::now();
         let answer = self.metrics.query(&open.provider, &open.question).await;
+        let outcome = match &answer {
+            Ok(_) => "answered",
+            Err(QueryError::BadQuery(_)) => "refused",
+            Err(QueryError::Unavailable(_)) => "unavailable",
+        };
+        self.context.effects.telemetry.asked(outcome, started.elapsed());
         (open.indicator, answer)
     }
 
@@ -332,6 +339,7 @@ impl Evaluations {
         ended.status = Some(status.clone());
         match self.context.effects.write_status(&ended).await {
             Ok(written) => {
+                self.context.effects.telemetry.verdict_written(&written);
                 self.context
                     .effects
                     .events

@@ -97,9 +97,10 @@ pub async fn run(
         problems: inputs.problems,
         ends: inputs.ends,
         outbox: inputs.outbox,
-        backoff: Backoff::default(),
+        backoff: Backoff::new(context.effects.telemetry.clone()),
         listed: inputs.listed,
     });
+    let _ = context.effects.telemetry.live.runs.set(live.clone());
     let ended = me.clone();
     // A run that ends leaves the selection, so the API server sends its deletion: finished runs cost no memory.
     let config = watcher::Config::default()
@@ -198,6 +199,7 @@ impl Executions {
                     Err(error) => return Err(error.into()),
                 }
                 fresh = true;
+                self.context.effects.telemetry.run_written(&run, &before);
                 self.report(&run, &decision, now);
             }
             if !decision.wants_place {

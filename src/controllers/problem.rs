@@ -80,9 +80,9 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     let me = Arc::new(Problems {
+        backoff: Backoff::new(context.effects.telemetry.clone()),
         context,
         open: open.clone(),
-        backoff: Backoff::default(),
     });
     let (single, all) = woken.into_streams();
     Controller::for_stream(stream, open)
@@ -131,9 +131,14 @@ impl Problems {
                 }));
             }
             let done = decision.status.done;
+            let closed_before = problem.status.as_ref().is_some_and(|s| s.done);
             problem.status = Some(decision.status);
             match self.context.effects.write_status(&problem).await {
                 Ok(written) => {
+                    self.context
+                        .effects
+                        .telemetry
+                        .problem_written(&written, closed_before);
                     self.context.effects.events.tell(&written, now, decision.notes);
                     problem = written;
                 }

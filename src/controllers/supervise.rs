@@ -9,8 +9,9 @@ use std::{
 
 use futures::FutureExt;
 use kube::{Resource, ResourceExt, runtime::controller::Action};
+use tokio::time::Instant;
 
-use crate::{effects, facts, facts::guarded::Guarded};
+use crate::{effects, facts, facts::guarded::Guarded, telemetry::Telemetry};
 
 const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_mins(1);
@@ -41,13 +42,33 @@ pub enum Error {
     Panicked(String),
 }
 
+impl Error {
+    /// What failed, in a word: a label of `coxswain_reconcile_errors_total`.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Read(_) => "read",
+            Self::Write(_) => "write",
+            Self::Panicked(_) => "bug",
+        }
+    }
+}
+
 /// How long each object that failed waits.
 #[derive(Debug, Default)]
 pub struct Backoff {
     failures: Mutex<HashMap<String, u32>>,
+    telemetry: Arc<Telemetry>,
 }
 
 impl Backoff {
+    /// Nothing has failed yet; what does is counted.
+    pub fn new(telemetry: Arc<Telemetry>) -> Self {
+        Self {
+            failures: Mutex::default(),
+            telemetry,
+        }
+    }
+
     /// The object failed once more: how long to wait. It doubles, up to a minute.
     pub fn next(&self, uid: &str) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,8 +91,13 @@ impl Backoff {
             return Action::await_change();
         };
         let uid = object.uid().unwrap_or_default();
+        let started = Instant::now();
         let done = guard(reconcile(readable)).await;
-        match done.unwrap_or_else(|panic| Err(Error::Panicked(panic))) {
+        let done = done.unwrap_or_else(|panic| Err(Error::Panicked(panic)));
+        let failed = done.as_ref().err().map(Error::reason);
+        self.telemetry
+            .reconciled(kind.clone().into_owned().into(), started.elapsed(), failed);
+        match done {
             Ok(action) => {
                 self.reset(&uid);
                 action

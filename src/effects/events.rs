@@ -4,14 +4,16 @@
 //! decision, and what finds no room in the queue is dropped and logged. They are core Events, not those of
 //! `events.k8s.io`, because `kubectl describe` sorts by the `lastTimestamp` that only the former may carry.
 
+use std::sync::Arc;
+
 use k8s_openapi::{
     api::core::v1::{Event, EventSource, ObjectReference},
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
 use kube::{Api, Client, Resource, ResourceExt};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
-use crate::core::note::Note;
+use crate::{core::note::Note, telemetry::Telemetry};
 
 /// The name under which Coxswain reports.
 pub const REPORTER: &str = "coxswain";
@@ -23,31 +25,40 @@ const NAME_MAX: usize = 200;
 #[derive(Clone)]
 pub struct Events {
     queue: mpsc::Sender<Event>,
+    telemetry: Arc<Telemetry>,
 }
 
 impl Events {
     /// Starts the task that publishes; it ends when the last clone of this handle is dropped.
-    pub fn start(client: Client) -> Self {
+    pub fn start(client: Client, telemetry: Arc<Telemetry>) -> Self {
         let (queue, mut pending) = mpsc::channel::<Event>(QUEUE);
+        let counts = telemetry.clone();
         tokio::spawn(async move {
             while let Some(event) = pending.recv().await {
                 let namespace = event.metadata.namespace.clone().unwrap_or_default();
                 let api = Api::<Event>::namespaced(client.clone(), &namespace);
                 let params = super::params();
                 let publish = api.create(&params, &event);
-                match tokio::time::timeout(super::REQUEST_TIMEOUT, publish).await {
-                    Ok(Ok(_)) => {}
-                    Ok(Err(kube::Error::Api(s))) if s.is_already_exists() => {}
+                let started = Instant::now();
+                let outcome = match tokio::time::timeout(super::REQUEST_TIMEOUT, publish).await {
+                    Ok(Ok(_)) => "ok",
+                    Ok(Err(kube::Error::Api(s))) if s.is_already_exists() => "exists",
                     Ok(Err(error)) => {
                         tracing::warn!(%error, event = event.metadata.name, "could not publish an Event");
+                        "failed"
                     }
                     Err(_) => {
                         tracing::warn!(event = event.metadata.name, "publishing an Event took too long");
+                        "timeout"
                     }
+                };
+                counts.written("create", "Event".into(), outcome, started.elapsed());
+                if matches!(outcome, "failed" | "timeout") {
+                    counts.event_dropped();
                 }
             }
         });
-        Self { queue }
+        Self { queue, telemetry }
     }
 
     /// Tells, about `object`, what happened at `now`.
@@ -60,6 +71,7 @@ impl Events {
             let event = event(object, now, index, note);
             if let Err(error) = self.queue.try_send(event) {
                 tracing::warn!(%error, "an Event was dropped");
+                self.telemetry.event_dropped();
             }
         }
     }

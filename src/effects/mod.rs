@@ -15,8 +15,9 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use crate::core::labels::COXSWAIN;
+use crate::{core::labels::COXSWAIN, telemetry::Telemetry};
 
 /// No single request may take longer.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -59,6 +60,20 @@ impl Error {
         matches!(self, Self::Api { source, .. } if matches!(source.as_ref(), kube::Error::Api(s) if s.is_not_found()))
     }
 
+    /// What came of it, in a word: a label of `coxswain_api_writes_total`.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Timeout { .. } => "timeout",
+            Self::Api { source, .. } if matches!(source.as_ref(), kube::Error::Api(s) if s.is_already_exists()) => {
+                "exists"
+            }
+            _ if self.is_conflict() => "conflict",
+            _ if self.is_not_found() => "not_found",
+            _ if self.refusal().is_some() => "refused",
+            Self::Api { .. } => "failed",
+        }
+    }
+
     /// The API server's answer, when it refused the write for good: invalid, forbidden, or a quota.
     pub fn refusal(&self) -> Option<&kube::core::Status> {
         match self {
@@ -88,17 +103,21 @@ pub struct Effects {
     pub events: events::Events,
     /// Sends what leaves the cluster.
     pub outlet: Arc<dyn outlet::Outlet>,
+    /// Counts what is written.
+    pub telemetry: Arc<Telemetry>,
 }
 
 impl Effects {
     /// Effects through this client; Events are published by a task of their own.
     pub fn new(client: Client) -> Self {
-        let events = events::Events::start(client.clone());
+        let telemetry = Arc::new(Telemetry::new());
+        let events = events::Events::start(client.clone(), telemetry.clone());
         let outlet = Arc::new(outlet::Http::new(client.clone()));
         Self {
             client,
             events,
             outlet,
+            telemetry,
         }
     }
 
@@ -110,7 +129,7 @@ impl Effects {
     {
         let api = self.api::<K>(object);
         let name = object.name_any();
-        bounded(
+        self.counted(
             "write status of",
             object,
             api.replace_status(&name, &params(), object),
@@ -125,7 +144,9 @@ impl Effects {
         K::DynamicType: Default,
     {
         let api = self.api::<K>(object);
-        let created = bounded("create", object, api.create(&params(), object)).await;
+        let created = self
+            .counted("create", object, api.create(&params(), object))
+            .await;
         match created {
             Err(Error::Api { ref source, .. }) if matches!(source.as_ref(), kube::Error::Api(s) if s.is_already_exists()) =>
             {
@@ -180,9 +201,9 @@ impl Effects {
         };
         let kind = K::kind(&K::DynamicType::default()).into_owned();
         let label = format!("{namespace}/{name}");
-        match tokio::time::timeout(REQUEST_TIMEOUT, api.delete(name, &params)).await {
+        let started = Instant::now();
+        let done = match tokio::time::timeout(REQUEST_TIMEOUT, api.delete(name, &params)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(kube::Error::Api(s))) if s.is_not_found() || s.is_conflict() => Ok(()),
             Ok(Err(source)) => Err(Error::Api {
                 verb: "delete",
                 kind,
@@ -194,6 +215,11 @@ impl Effects {
                 kind,
                 name: label,
             }),
+        };
+        self.note::<K, _>("delete", started, &done);
+        match done {
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+            done => done,
         }
     }
 
@@ -209,7 +235,8 @@ impl Effects {
             field_manager: params().field_manager,
             ..PatchParams::default()
         };
-        bounded("patch", object, api.patch(&name, &params, &Patch::Merge(patch))).await
+        self.counted("patch", object, api.patch(&name, &params, &Patch::Merge(patch)))
+            .await
     }
 
     /// Writes the object's metadata, if nobody changed it since its resourceVersion.
@@ -219,7 +246,8 @@ impl Effects {
         K::DynamicType: Default,
     {
         let (api, name) = (self.api::<K>(object), object.name_any());
-        bounded("write", object, api.replace(&name, &params(), object)).await
+        self.counted("write", object, api.replace(&name, &params(), object))
+            .await
     }
 
     /// Writes the object, but for its status, in the name of this user, if nobody changed it since its resourceVersion. The
@@ -247,7 +275,7 @@ impl Effects {
             wrong(kube::Error::ReadEvents(io))
         })?;
         request.headers_mut().insert("Impersonate-User", name);
-        bounded("write", object, self.client.request(request)).await
+        self.counted("write", object, self.client.request(request)).await
     }
 
     /// Asks the API server whether it would create this object; nothing is created.
@@ -261,7 +289,7 @@ impl Effects {
             ..params()
         };
         let api = self.api::<K>(object);
-        bounded("try to create", object, api.create(&params, object))
+        self.counted("try to create", object, api.create(&params, object))
             .await
             .map(drop)
     }
@@ -274,7 +302,8 @@ impl Effects {
     {
         let params = PatchParams::apply(manager).force();
         let (api, name) = (self.api::<K>(object), object.name_any());
-        bounded("apply", object, api.patch(&name, &params, &Patch::Apply(object))).await
+        self.counted("apply", object, api.patch(&name, &params, &Patch::Apply(object)))
+            .await
     }
 
     /// Merges `patch` into the object; with a `metadata.resourceVersion` in it, if nobody changed the object since.
@@ -289,7 +318,42 @@ impl Effects {
         };
         let api = Api::<K>::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         let name = object.name_any();
-        bounded("change", object, api.patch(&name, &params, &Patch::Merge(patch))).await
+        self.counted("change", object, api.patch(&name, &params, &Patch::Merge(patch)))
+            .await
+    }
+
+    /// As [`bounded`], and counted.
+    async fn counted<K, T>(
+        &self,
+        verb: &'static str,
+        object: &K,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Error>
+    where
+        K: Resource,
+        K::DynamicType: Default,
+    {
+        let started = Instant::now();
+        let done = bounded(verb, object, request).await;
+        self.note::<K, _>(verb, started, &done);
+        done
+    }
+
+    fn note<K, T>(&self, verb: &'static str, started: Instant, done: &Result<T, Error>)
+    where
+        K: Resource,
+        K::DynamicType: Default,
+    {
+        let verb = match verb {
+            "write status of" => "update_status",
+            "write" => "update",
+            "change" => "patch",
+            "try to create" => "dry_run",
+            same => same,
+        };
+        let kind = K::kind(&K::DynamicType::default()).into_owned().into();
+        let outcome = done.as_ref().map_or_else(Error::outcome, |_| "ok");
+        self.telemetry.written(verb, kind, outcome, started.elapsed());
     }
 
     fn api<K>(&self, object: &K) -> Api<K>

@@ -84,6 +84,11 @@ impl Holds {
         filled(&self.namespaces).await.is_ok() && filled(&self.config_maps).await.is_ok()
     }
 
+    /// How many hold the whole installation, and how many one namespace.
+    pub fn count(&self) -> (usize, usize) {
+        (self.config_maps.len(), self.namespaces.len())
+    }
+
     /// Who holds this namespace back, for people.
     pub fn of(&self, namespace: &str) -> Option<String> {
         if let Some(map) = self.config_maps.state().first() {

@@ -88,6 +88,9 @@ pub(super) async fn take(app: &App, admitted: Admitted) -> Result<Response, Refu
     for stray in &strays {
         note(app, stray);
     }
+    let strange = strays.len();
+    let telemetry = &app.context.effects.telemetry;
+    telemetry.alerts(message.alerts.len() - strange, strange);
     problems.sort();
     Ok((
         StatusCode::OK,

@@ -11,7 +11,10 @@ use axum::{
     routing::post,
 };
 use kube::runtime::reflector::Store;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
+};
 
 use super::{
     alerts,
@@ -129,18 +132,19 @@ pub fn router(
 }
 
 async fn event(State(app): State<Arc<App>>, request: Request) -> Response {
-    answer(app.admit(request, "event", EVENTS_MAX).await, async |admitted| {
-        events::take(&app, admitted).await
-    })
-    .await
+    let started = Instant::now();
+    let admitted = app.admit(request, "event", EVENTS_MAX).await;
+    let response = answer(admitted, async |admitted| events::take(&app, admitted).await).await;
+    app.count("/v1/event", &response, started);
+    response
 }
 
 async fn alert(State(app): State<Arc<App>>, request: Request) -> Response {
-    answer(
-        app.admit(request, "alertmanager", ALERTS_MAX).await,
-        async |admitted| alerts::take(&app, admitted).await,
-    )
-    .await
+    let started = Instant::now();
+    let admitted = app.admit(request, "alertmanager", ALERTS_MAX).await;
+    let response = answer(admitted, async |admitted| alerts::take(&app, admitted).await).await;
+    app.count("/alertmanager", &response, started);
+    response
 }
 
 async fn answer(
@@ -168,6 +172,11 @@ async fn answer(
 }
 
 impl App {
+    fn count(&self, route: &'static str, response: &Response, started: Instant) {
+        let telemetry = &self.context.effects.telemetry;
+        telemetry.answered(route, response.status().as_u16(), started.elapsed());
+    }
+
     /// Everything that is asked of a request before it is read: first who sends it, then how much.
     async fn admit(&self, request: Request, route: &str, max: usize) -> Result<Admitted, Refusal> {
         let (parts, body) = request.into_parts();

@@ -1,4 +1,4 @@
-//! HTTP: is the operator alive, and is it ready? And what comes in: events and alerts.
+//! HTTP: is the operator alive, is it ready, and how does it do? And what comes in: events and alerts.
 
 mod alerts;
 pub mod answer;
@@ -11,21 +11,35 @@ pub mod tokens;
 
 pub use app::{Caches, Settings, router};
 
-use axum::{Router, extract::State, http::StatusCode, routing::get};
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-/// Answers `/healthz` (the process serves) and `/readyz` (every cache was filled) until `shutdown` is cancelled.
+use crate::telemetry::{CONTENT_TYPE, Telemetry};
+
+/// Answers `/healthz` (the process serves), `/readyz` (every cache was filled) and `/metrics`.
+pub fn health(ready: watch::Receiver<bool>, telemetry: Arc<Telemetry>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz).with_state(ready))
+        .route("/metrics", get(metrics).with_state(telemetry))
+}
+
+/// Serves [`health`] until `shutdown` is cancelled.
 pub async fn serve(
     listener: TcpListener,
-    ready: watch::Receiver<bool>,
+    health: Router,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    let routes = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .with_state(ready);
-    axum::serve(listener, routes)
+    axum::serve(listener, health)
         .with_graceful_shutdown(shutdown.cancelled_owned())
         .await
 }
@@ -35,5 +49,12 @@ async fn readyz(State(ready): State<watch::Receiver<bool>>) -> (StatusCode, &'st
         (StatusCode::OK, "ok\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "the caches are being filled\n")
+    }
+}
+
+async fn metrics(State(telemetry): State<Arc<Telemetry>>) -> Response {
+    match telemetry.text() {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }

@@ -22,6 +22,7 @@ mod house;
 mod import;
 mod jobs;
 mod keptn;
+mod metrics;
 mod model;
 mod objects;
 mod playing;

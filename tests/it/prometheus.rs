@@ -23,6 +23,7 @@ use coxswain::{
         clock::Clock,
         metrics::{MetricsSource, Prometheus, QueryError, Question, Sample},
     },
+    telemetry::Telemetry,
     testing::{ApiServer, Metrics, Play, Player, World},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -159,6 +160,43 @@ fn missing(answer: Result<Sample, QueryError>) -> String {
         Ok(Sample::Missing(why)) => why,
         other => panic!("{other:?}"),
     }
+}
+
+/// What the operator tells of itself is read by the real one.
+#[tokio::test]
+#[ignore = "needs Prometheus: hack/test.sh prometheus"]
+async fn the_operator_s_own_metrics() {
+    let telemetry = Arc::new(Telemetry::new());
+    let closed = serde_json::from_value(serde_json::json!({
+        "metadata": {"name": "p", "namespace": "team", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"project": "shop", "stage": "s", "service": "v", "problem": {"problemTitle": "a \"b\"\\n"}},
+        "status": {"phase": "Healed", "done": true, "finishedAt": "2026-01-01T00:05:00.000000Z"},
+    }));
+    telemetry.problem_written(&closed.unwrap(), false);
+    let (_ready, is_ready) = tokio::sync::watch::channel(false);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let routes = coxswain::server::health(is_ready, telemetry);
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+
+    let server = Server::start("own", &address).await;
+    server.until("coxswain_ready", |ready| ready == 0.0).await;
+    let title = r#"coxswain_problems_closed_total{problem="a \"b\"\\n",phase="Healed"}"#;
+    server.until(title, |count| count == 1.0).await;
+    server
+        .until("coxswain_time_to_heal_seconds_sum", |sum| sum == 300.0)
+        .await;
+    server
+        .until(
+            "histogram_quantile(1, coxswain_time_to_heal_seconds_bucket)",
+            |q| q == 300.0,
+        )
+        .await;
+    server
+        .until("process_resident_memory_bytes", |bytes| bytes > 1e6)
+        .await;
+    server.until("count(coxswain_build_info)", |one| one == 1.0).await;
+    server.until("up", |up| up == 1.0).await;
 }
 
 #[tokio::test]

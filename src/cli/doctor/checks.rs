@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
-    api::apps::v1::Deployment,
+    api::{apps::v1::Deployment, core::v1::Service},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::ResourceExt;
@@ -15,6 +15,8 @@ use crate::{
 
 /// The policies of config/admission, by the ends of their names: a chart puts its release's name before.
 pub(super) const POLICIES: [&str; 5] = ["approvals", "control", "evaluations", "jobconfigs", "requester"];
+/// Says what a Service is for, where it is not for events and alerts.
+const COMPONENT: &str = "app.kubernetes.io/component";
 /// How many objects that are not ready are listed.
 const LISTED: usize = 20;
 /// Evaluations that ended longer ago say nothing of today.
@@ -205,12 +207,20 @@ fn policies(facts: &Facts) -> Vec<Line> {
 fn service(facts: &Facts) -> Line {
     match &facts.services {
         Err(why) => unknown("the Service for events and alerts", why),
-        Ok(all) if all.is_empty() => warn(
-            "there is no Service for events and alerts, so none arrive over HTTP",
-            "apply config/default, unless nothing is to be sent",
-        ),
         Ok(all) => {
-            let names: Vec<String> = all.iter().map(ResourceExt::name_any).collect();
+            // The one for /metrics takes no events.
+            let metrics = |s: &&Service| s.labels().get(COMPONENT).is_some_and(|c| c == "metrics");
+            let names: Vec<String> = all
+                .iter()
+                .filter(|s| !metrics(s))
+                .map(ResourceExt::name_any)
+                .collect();
+            if names.is_empty() {
+                return warn(
+                    "there is no Service for events and alerts, so none arrive over HTTP",
+                    "apply config/default, unless nothing is to be sent",
+                );
+            }
             ok(format!(
                 "events and alerts arrive at Service {}",
                 names.join(", ")

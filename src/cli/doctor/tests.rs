@@ -29,7 +29,12 @@ fn installed() -> Facts {
         missing_rights: Ok(vec![]),
         policies: Ok(POLICIES.map(policy).into()),
         bindings: Ok(POLICIES.map(binding).into()),
-        services: Ok(vec![typed(json!({"metadata": {"name": "coxswain"}}))]),
+        services: Ok(vec![
+            typed(json!({"metadata": {"name": "coxswain"}})),
+            typed(
+                json!({"metadata": {"name": "coxswain-metrics", "labels": {"app.kubernetes.io/component": "metrics"}}}),
+            ),
+        ]),
         providers: Ok(vec![("shop/prometheus".to_owned(), None)]),
         evaluations: Ok(vec![]),
         unready: vec![],
