@@ -81,7 +81,6 @@ pub async fn run(
     inputs: Inputs,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    let api = Api::<Guarded<SequenceExecution>>::all(context.client.clone());
     let (live, writer) = reflector::store();
     let me = Arc::new(Executions {
         context: context.clone(),
@@ -100,8 +99,8 @@ pub async fn run(
     let config = watcher::Config::default()
         .fields("status.done!=true")
         .timeout(WATCH_TIMEOUT);
-    let runs = watcher(api, config)
-        .default_backoff()
+    let runs = context
+        .watch::<Guarded<SequenceExecution>>(config)
         .modify(|run| run.managed_fields_mut().clear())
         .reflect(writer)
         .inspect(move |event| match event {
