@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes everything that is generated from the code: CRDs and roles, and their copies in config/ and the chart;
-# and the chart's copy of config/admission, which is written by hand.
+# the chart's copy of config/admission, which is written by hand; and config/default as one file.
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
@@ -29,3 +29,5 @@ for policy in config/admission/*.yaml; do
 		printf '{{- end }}\n'
 	} >"charts/coxswain/templates/admission/${policy##*/}"
 done
+
+hack/install-yaml.sh >install.yaml

@@ -9,6 +9,8 @@ use crate::{
 
 use super::files::{self, File};
 
+mod namespaced;
+
 /// Where the roles go.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -29,6 +31,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// What may be done with some resources, and why it must.
+#[derive(Clone)]
 struct Rule<'a> {
     group: &'a str,
     resources: Vec<&'a str>,
@@ -195,7 +198,7 @@ fn operator() -> Vec<Rule<'static>> {
     ]
 }
 
-/// What the operator needs in its own namespace.
+/// What the operator needs in its own namespace: with a list of namespaces it has nothing else there.
 fn own_namespace() -> Vec<Rule<'static>> {
     let hold = rule(
         "",
@@ -203,10 +206,11 @@ fn own_namespace() -> Vec<Rule<'static>> {
         READ,
         "the ConfigMap that holds the whole installation",
     );
-    vec![Rule {
+    let hold = Rule {
         names: &["coxswain-hold"],
         ..hold
-    }]
+    };
+    [vec![hold], namespaced::default_provider()].concat()
 }
 
 /// The role that nobody has until an administrator binds it in a namespace.
@@ -357,6 +361,7 @@ pub(super) fn files() -> Vec<File> {
             ),
         ),
     ];
+    all.extend(namespaced::files());
     let plurals = plurals();
     for (name, built_in, rules) in user_roles(&plurals) {
         let mut head = head("ClusterRole", &format!("coxswain-{name}"), false);
@@ -380,6 +385,7 @@ pub(super) fn chart_files() -> Vec<File> {
     let mut all = vec![
         file("files/operator-rules.yaml", &yaml(&operator())),
         file("files/hold-rules.yaml", &yaml(&own_namespace())),
+        file("files/namespaced-rules.yaml", &yaml(&namespaced::rules())),
         file(&format!("files/{CREDENTIALS}-rules.yaml"), &yaml(&credentials())),
     ];
     let plurals = plurals();

@@ -15,7 +15,9 @@ use crate::{
     api::ProblemEvent,
     controllers::{self, Context, Options},
     core::jobs::images::AllowedImages,
-    facts::{clock::Clock, guarded::Guarded, metrics::Prometheus, namespaces::Namespaces, stores::Definitions},
+    facts::{
+        clock::Clock, guarded::Guarded, metrics::Prometheus, namespaces::Namespaces, stores::Definitions,
+    },
     server::{
         self, Caches, Settings,
         listen::{self, Tls},

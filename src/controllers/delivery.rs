@@ -101,9 +101,7 @@ fn run_changes(context: &Context) -> impl Stream<Item = ObjectRef<Guarded<Delive
         .labels(labels::DELIVERY)
         .timeout(WATCH_TIMEOUT);
     let runs = context.watch::<PartialObjectMeta<SequenceExecution>>(config);
-    runs
-    .touched_objects()
-    .filter_map(|run| async move {
+    runs.touched_objects().filter_map(|run| async move {
         let run = run.ok()?;
         let name = run.labels().get(labels::DELIVERY)?;
         Some(ObjectRef::new(name).within(&run.namespace()?))

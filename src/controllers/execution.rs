@@ -11,7 +11,7 @@ use std::{
 use futures::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
 use kube::{
-    Api, ResourceExt,
+    ResourceExt,
     runtime::{
         Controller, WatchStreamExt,
         controller::{self, Action},

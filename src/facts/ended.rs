@@ -73,7 +73,8 @@ impl EndedReader {
         );
         let acted_since = history::acted_since(&self.definitions.remediations.of(&place.namespace), now);
         let mut found: BTreeMap<String, Vec<Ended>> = BTreeMap::new();
-        let mut pages = Pages::<Run>::of::<SequenceExecution>(&self.client, &Namespaces::one(&place.namespace), &fields);
+        let mut pages =
+            Pages::<Run>::of::<SequenceExecution>(&self.client, &Namespaces::one(&place.namespace), &fields);
         while let Some(page) = pages.next().await? {
             for run in page
                 .into_iter()
@@ -89,7 +90,8 @@ impl EndedReader {
     /// How many ended runs there are of each sequence in each place.
     pub async fn census(&self) -> Result<Census, Error> {
         let mut census = Census::default();
-        let mut pages = Pages::<Run>::of::<SequenceExecution>(&self.client, &self.namespaces, "status.done=true");
+        let mut pages =
+            Pages::<Run>::of::<SequenceExecution>(&self.client, &self.namespaces, "status.done=true");
         while let Some(page) = pages.next().await? {
             for run in page {
                 let (at, namespace) = (run.finished_at(), run.namespace().unwrap_or_default());
@@ -150,7 +152,8 @@ impl EndedReader {
     /// Problems that have been closed for so long that they go: at most `most`, and whether there are more.
     pub async fn old_problems(&self, now: Timestamp, most: usize) -> Result<(Vec<Identity>, bool), Error> {
         let mut old = vec![];
-        let mut pages = Pages::<Problem>::of::<ProblemEvent>(&self.client, &self.namespaces, "status.done=true");
+        let mut pages =
+            Pages::<Problem>::of::<ProblemEvent>(&self.client, &self.namespaces, "status.done=true");
         while let Some(page) = pages.next().await? {
             let goes = |problem: &&Object<IgnoredAny, ProblemState>| {
                 let closed = problem

@@ -137,15 +137,12 @@ fn watch_labels(client: &Client) -> (Labels, BoxStream<'static, ()>) {
     let labelled = watcher::Config::default()
         .labels(&format!("{HOLD_LABEL}=true"))
         .timeout(WATCH_TIMEOUT);
-    let changes = watcher(
-        Api::<PartialObjectMeta<Namespace>>::all(client.clone()),
-        labelled,
-    )
-    .default_backoff()
-    .modify(|o| o.managed_fields_mut().clear())
-    .reflect(writer)
-    .touched_objects()
-    .filter_map(|change| ready(went_well(change)));
+    let changes = watcher(Api::<PartialObjectMeta<Namespace>>::all(client.clone()), labelled)
+        .default_backoff()
+        .modify(|o| o.managed_fields_mut().clear())
+        .reflect(writer)
+        .touched_objects()
+        .filter_map(|change| ready(went_well(change)));
     (Labels::Watched(namespaces), changes.boxed())
 }
 

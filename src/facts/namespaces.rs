@@ -53,7 +53,10 @@ impl FromStr for Namespaces {
             fits.then(|| part.to_owned())
                 .ok_or_else(|| NoNamespace(part.to_owned()))
         };
-        text.split(',').map(name).collect::<Result<_, _>>().map(Self::Only)
+        text.split(',')
+            .map(name)
+            .collect::<Result<_, _>>()
+            .map(Self::Only)
     }
 }
 
@@ -102,7 +105,9 @@ impl Namespaces {
             + 'static,
     {
         match self {
-            Self::All => watcher(Api::all(client.clone()), config).default_backoff().boxed(),
+            Self::All => watcher(Api::all(client.clone()), config)
+                .default_backoff()
+                .boxed(),
             Self::Only(names) => {
                 let (names, client) = (names.clone(), client.clone());
                 let each = move || {

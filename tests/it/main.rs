@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod chart;
 mod cli;
 mod cluster;
 mod conformance;

@@ -14,8 +14,10 @@ mod healing;
 mod history;
 mod images;
 mod inputs;
+mod namespaced;
 mod parallel;
 mod recorded;
+mod rights;
 mod targets;
 mod tries;
 mod trouble;
@@ -30,6 +32,7 @@ use coxswain::{
     },
     cli::cluster::Cluster,
     controllers::{self, Context, Options},
+    facts::namespaces::Namespaces,
     testing::{Metrics, Operator, Play, Seat, World, player::mentions, server::Logged},
 };
 use k8s_openapi::api::batch::v1::Job;
@@ -53,7 +56,12 @@ pub const fn hours(n: u64) -> Duration {
 
 /// The operator's main function: what `coxswain run` does when it has a client.
 pub async fn coxswain(seat: Seat, metrics: Metrics) {
-    let context = Context::new(seat.client, seat.clock);
+    coxswain_in(Namespaces::All, seat, metrics).await;
+}
+
+/// As [`coxswain`], in these namespaces.
+pub async fn coxswain_in(namespaces: Namespaces, seat: Seat, metrics: Metrics) {
+    let context = Context::within(seat.client, seat.clock, namespaces);
     let options = Options {
         own_namespace: "coxswain-system".to_owned(),
         allowed_images: Default::default(),
