@@ -28,4 +28,5 @@ mod prometheus;
 mod scenarios;
 mod server;
 mod simulate;
+mod stopping;
 mod virtual_time;

@@ -9,4 +9,5 @@ mod jobs;
 mod namespaced;
 mod providers;
 mod rules;
+mod stopping;
 mod users;
