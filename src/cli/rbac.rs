@@ -318,8 +318,8 @@ pub(super) fn role_with(plural: &str, verb: &str) -> Option<&'static str> {
         .map(|(name, ..)| *name)
 }
 
-/// What the operator must be allowed in every namespace: group, resource, verb.
-pub(super) fn needed_by_operator() -> Vec<(&'static str, String, &'static str)> {
+/// What the operator must be allowed in every namespace, or in each of a list: group, resource, verb.
+pub(super) fn needed_by_operator(everywhere: bool) -> Vec<(&'static str, String, &'static str)> {
     let each = |rule: Rule<'static>| {
         let pairs = rule.resources.into_iter().flat_map(move |resource| {
             let verbs = rule.verbs.iter();
@@ -327,7 +327,12 @@ pub(super) fn needed_by_operator() -> Vec<(&'static str, String, &'static str)> 
         });
         pairs.collect::<Vec<_>>()
     };
-    operator().into_iter().flat_map(each).collect()
+    let rules = if everywhere {
+        operator()
+    } else {
+        namespaced::rules()
+    };
+    rules.into_iter().flat_map(each).collect()
 }
 
 /// The files of `config/rbac`, but for its kustomization.
