@@ -18,7 +18,11 @@ struct Process {
 
 impl Process {
     fn start(kubeconfig: &str) -> Self {
-        let health = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let health = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .to_string();
         let child = Command::new(env!("CARGO_BIN_EXE_coxswain"))
             .args(["run", "--listen=", "--health-address", &health])
             .env("KUBECONFIG", kubeconfig)
@@ -32,7 +36,11 @@ impl Process {
     fn says(&self, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect(&self.health).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         answer.lines().next().map(str::to_owned)
@@ -41,7 +49,10 @@ impl Process {
     fn until_ok(&self, path: &str) {
         let began = Instant::now();
         while !self.says(path).is_some_and(|line| line.contains(" 200 ")) {
-            assert!(began.elapsed() < PATIENCE, "{path} is not 200 within {PATIENCE:?}");
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{path} is not 200 within {PATIENCE:?}"
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -49,7 +60,9 @@ impl Process {
     /// SIGTERM, and how long it takes to end well.
     fn stop(mut self) -> Duration {
         let began = Instant::now();
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let told = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
         assert!(told.unwrap().success());
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

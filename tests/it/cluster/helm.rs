@@ -45,19 +45,46 @@ async fn the_chart_is_installed_upgraded_and_removed_and_what_users_wrote_stays(
     let cluster = Cluster::connect().await;
     let chart = chart::chart();
     let chart = chart.to_str().unwrap();
-    let before = std::env::var("COXSWAIN_TEST_OLD_CHART").expect("COXSWAIN_TEST_OLD_CHART names the chart before");
+    let before =
+        std::env::var("COXSWAIN_TEST_OLD_CHART").expect("COXSWAIN_TEST_OLD_CHART names the chart before");
     cluster.fresh_namespace(WATCHED).await;
     let shipyards = cluster.api::<Shipyard>(WATCHED);
     let list = format!("watchNamespaces={{{WATCHED}}}");
     for program in chart::helms() {
         // --wait returns when the operator is ready: it has read everything that it watches.
-        helm(&program, &["install", "coxswain", &before, "--create-namespace", "--wait", "--timeout", "2m"]);
+        helm(
+            &program,
+            &[
+                "install",
+                "coxswain",
+                &before,
+                "--create-namespace",
+                "--wait",
+                "--timeout",
+                "2m",
+            ],
+        );
         let shipyard = json!({"metadata": {"name": "shop"}, "spec": {"stages": [{"name": "production", "sequences": [{"name": "remediation", "tasks": [{"name": "get-action"}]}]}]}});
         let shipyard = serde_json::from_value(shipyard).unwrap();
         let written = shipyards.create(&PostParams::default(), &shipyard).await.unwrap();
-        helm(&program, &["upgrade", "coxswain", chart, "--wait", "--timeout", "2m"]);
+        helm(
+            &program,
+            &["upgrade", "coxswain", chart, "--wait", "--timeout", "2m"],
+        );
         assert!(may_list_pods(&cluster, "").await);
-        helm(&program, &["upgrade", "coxswain", chart, "--wait", "--timeout", "2m", "--set", &list]);
+        helm(
+            &program,
+            &[
+                "upgrade",
+                "coxswain",
+                chart,
+                "--wait",
+                "--timeout",
+                "2m",
+                "--set",
+                &list,
+            ],
+        );
         assert!(may_list_pods(&cluster, WATCHED).await, "with Roles it was ready");
         assert!(!may_list_pods(&cluster, "").await && !may_list_pods(&cluster, "default").await);
         helm(&program, &["uninstall", "coxswain", "--wait"]);
@@ -68,7 +95,9 @@ async fn the_chart_is_installed_upgraded_and_removed_and_what_users_wrote_stays(
     }
     let crds = Api::<CustomResourceDefinition>::all(cluster.client.clone());
     for crd in coxswain::api::all_crds() {
-        crds.delete(crd.metadata.name.as_deref().unwrap(), &DeleteParams::default()).await.unwrap();
+        crds.delete(crd.metadata.name.as_deref().unwrap(), &DeleteParams::default())
+            .await
+            .unwrap();
     }
     let gone = |left: &[CustomResourceDefinition]| !left.iter().any(|crd| crd.spec.group == "coxswain.dev");
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
