@@ -2,10 +2,11 @@
 //! judged by them, and what it asked is kept for the test that compares the two.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
+    ffi::OsString,
     fs::OpenOptions,
     io::Write as _,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
@@ -16,7 +17,7 @@ use super::{
     request::{Target, Verb},
 };
 
-/// The file to which every right that was used is appended, a line each: `get pods`, `update jobs.batch/status`.
+/// The file to which every right that was used is appended, a line each.
 pub const USED_RIGHTS: &str = "COXSWAIN_TEST_RIGHTS";
 
 /// What a Role and a ClusterRole have in common.
@@ -28,90 +29,87 @@ struct Role {
 /// The rules that are in force for the operator.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Authority {
-    /// Where each rule holds: in a namespace, or everywhere.
-    rules: Vec<(Option<String>, PolicyRule)>,
+    /// By right, such as `get core pods`: where it holds.
+    rights: HashMap<String, Vec<Grant>>,
+}
+
+/// Where a right holds.
+#[derive(Clone, Debug)]
+struct Grant {
+    /// In this namespace; None: everywhere.
+    namespace: Option<String>,
+    /// For these objects; empty: all.
+    names: Vec<String>,
 }
 
 impl Authority {
-    /// Adds the rules of a Role or ClusterRole, as it is written in YAML, bound in a namespace or everywhere.
+    /// Adds the rules of a Role or ClusterRole, as it is written in YAML, bound in a namespace or everywhere. Shipped roles
+    /// have no wildcards, so none are known here.
     pub(super) fn grant(&mut self, namespace: Option<&str>, role: &str) {
         let role: Role = serde_yaml::from_str(role).expect("a Role or ClusterRole in YAML");
-        let bound = role
-            .rules
-            .into_iter()
-            .map(|rule| (namespace.map(str::to_owned), rule));
-        self.rules.extend(bound);
+        for rule in role.rules {
+            let grant = Grant {
+                namespace: namespace.map(str::to_owned),
+                names: rule.resource_names.unwrap_or_default(),
+            };
+            let resources = rule.resources.unwrap_or_default();
+            for group in rule.api_groups.iter().flatten() {
+                for (resource, verb) in resources
+                    .iter()
+                    .flat_map(|r| rule.verbs.iter().map(move |v| (r, v)))
+                {
+                    let right = right(verb, group, resource);
+                    self.rights.entry(right).or_default().push(grant.clone());
+                }
+            }
+        }
     }
 
     /// Refuses what no rule allows, as Kubernetes words it.
     pub(super) fn check(&self, who: &str, target: &Target) -> Result<(), Refusal> {
-        let asked = Asked::of(target);
-        note(&asked);
-        let allowed = |(namespace, rule): &(Option<String>, PolicyRule)| {
-            (namespace.is_none() || *namespace == asked.namespace) && asked.allowed_by(rule)
-        };
-        if self.rules.iter().any(allowed) {
-            return Ok(());
-        }
-        let (verb, group) = (asked.verb, asked.group);
-        let place = match &asked.namespace {
-            Some(namespace) => format!("in the namespace \"{namespace}\""),
-            None => "at the cluster scope".to_owned(),
-        };
-        let message = format!(
-            "{} is forbidden: User \"{who}\" cannot {verb} resource \"{}\" in API group \"{group}\" {place}",
-            target.resource, asked.resource
-        );
-        Err(refusal::refusal(403, "Forbidden", message))
-    }
-}
-
-/// What RBAC looks at.
-struct Asked<'a> {
-    verb: &'static str,
-    group: &'a str,
-    /// With the subresource: `jobs/status`.
-    resource: String,
-    namespace: Option<String>,
-    name: Option<String>,
-}
-
-impl<'a> Asked<'a> {
-    fn of(target: &'a Target) -> Self {
         let (plural, group) = target.resource.split_once('.').unwrap_or((&target.resource, ""));
         let resource = match &target.subresource {
             Some(sub) => format!("{plural}/{sub}"),
             None => plural.to_owned(),
         };
-        // A list or watch of one name asks for that one.
-        let selected = target
-            .param("fieldSelector")
-            .and_then(|fields| fields.strip_prefix("metadata.name="));
-        let name = target.name.clone().or(selected.map(str::to_owned));
-        // A Namespace that is named is in itself.
+        let verb = verb(target.verb);
+        let right = right(verb, group, &resource);
+        note(&right);
+        // A list or watch of one name asks for that one; a Namespace that is named is in itself.
+        let selected = || target.param("fieldSelector")?.strip_prefix("metadata.name=");
+        let name = target.name.as_deref().or_else(selected);
         let namespace = match (&target.namespace, plural) {
-            (None, "namespaces") => target.name.clone(),
-            (namespace, _) => namespace.clone(),
+            (None, "namespaces") => target.name.as_deref(),
+            (namespace, _) => namespace.as_deref(),
         };
-        Self {
-            verb: verb(target.verb),
-            group,
-            resource,
-            namespace,
-            name,
+        let holds = |grant: &Grant| {
+            let here = grant.namespace.is_none() || grant.namespace.as_deref() == namespace;
+            let named = name.is_some_and(|name| grant.names.iter().any(|n| n == name));
+            here && (grant.names.is_empty() || named)
+        };
+        if self
+            .rights
+            .get(&right)
+            .is_some_and(|grants| grants.iter().any(holds))
+        {
+            return Ok(());
         }
-    }
-
-    fn allowed_by(&self, rule: &PolicyRule) -> bool {
-        let has = |list: &Option<Vec<String>>, wanted: &str| {
-            list.iter().flatten().any(|item| item == wanted || item == "*")
+        let place = match namespace {
+            Some(namespace) => format!("in the namespace \"{namespace}\""),
+            None => "at the cluster scope".to_owned(),
         };
-        let names = rule.resource_names.as_deref().unwrap_or_default();
-        has(&rule.api_groups, self.group)
-            && has(&rule.resources, &self.resource)
-            && rule.verbs.iter().any(|verb| verb == self.verb || verb == "*")
-            && (names.is_empty() || self.name.as_ref().is_some_and(|name| names.contains(name)))
+        let message = format!(
+            "{} is forbidden: User \"{who}\" cannot {verb} resource \"{resource}\" in API group \"{group}\" {place}",
+            target.resource
+        );
+        Err(refusal::refusal(403, "Forbidden", message))
     }
+}
+
+/// One right as a text: `get core pods`, `update batch jobs/status`.
+fn right(verb: &str, group: &str, resource: &str) -> String {
+    let group = if group.is_empty() { "core" } else { group };
+    format!("{verb} {group} {resource}")
 }
 
 fn verb(verb: Verb) -> &'static str {
@@ -128,22 +126,18 @@ fn verb(verb: Verb) -> &'static str {
 }
 
 /// Appends a right to the file that [`USED_RIGHTS`] names, once a process.
-fn note(asked: &Asked) {
+fn note(right: &str) {
+    static FILE: OnceLock<Option<OsString>> = OnceLock::new();
     static KNOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    let Some(file) = std::env::var_os(USED_RIGHTS) else {
+    let Some(file) = FILE.get_or_init(|| std::env::var_os(USED_RIGHTS)) else {
         return;
     };
-    let group = if asked.group.is_empty() {
-        "core"
-    } else {
-        asked.group
-    };
-    let line = format!("{} {group} {}\n", asked.verb, asked.resource);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if known.insert(line.clone()) {
-        let opened = OpenOptions::new().append(true).create(true).open(&file);
-        let written = opened.and_then(|mut file| file.write_all(line.as_bytes()));
+    if !known.contains(right) {
+        let opened = OpenOptions::new().append(true).create(true).open(file);
+        let written = opened.and_then(|mut file| file.write_all(format!("{right}\n").as_bytes()));
         written.unwrap_or_else(|e| panic!("{USED_RIGHTS} {}: {e}", file.display()));
+        known.insert(right.to_owned());
     }
 }
 
