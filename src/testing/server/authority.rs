@@ -65,8 +65,13 @@ impl Authority {
         }
     }
 
-    /// Refuses what no rule allows, as Kubernetes words it.
+    /// Notes what is asked, and refuses what no rule allows.
     pub(super) fn check(&self, who: &str, target: &Target) -> Result<(), Refusal> {
+        self.judge(who, target, note)
+    }
+
+    /// Refuses what no rule allows, as Kubernetes words it.
+    fn judge(&self, who: &str, target: &Target, note: impl Fn(&str)) -> Result<(), Refusal> {
         let (plural, group) = target.resource.split_once('.').unwrap_or((&target.resource, ""));
         let resource = match &target.subresource {
             Some(sub) => format!("{plural}/{sub}"),
@@ -183,7 +188,7 @@ mod tests {
         let mut authority = Authority::default();
         authority.grant(bound, role);
         let target = Target::parse(&http::Method::GET, &url.parse().unwrap()).unwrap();
-        let judged = authority.check("operator", &target);
+        let judged = authority.judge("operator", &target, |_| ());
         assert_eq!(judged.is_ok(), allowed, "{judged:?}");
     }
 }
