@@ -3,7 +3,7 @@
 #   make test   everything that CI checks
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: model fuzz bench bench-gate bench-jobs bench-simulate bench-step bench-sequence bench-memory help demo demo-down test test-rust test-sdk test-go test-prometheus test-control-plane test-cluster test-readme lint generate image install-deps
+.PHONY: model fuzz bench bench-gate bench-jobs bench-simulate bench-step bench-sequence bench-memory help demo demo-down test test-rust test-chart test-sdk test-go test-prometheus test-control-plane test-cluster test-readme lint generate image install-deps
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ lint: ## Format, clippy, go vet, shellcheck
 
 test-rust: ## Unit tests and scenarios in virtual time
 	@hack/test.sh rust
+
+test-chart: ## The Helm chart, rendered by Helm 3 and 4
+	@hack/test.sh chart
 
 test-sdk: ## A CloudEvents SDK against the operator's server; Python 3
 	@hack/test.sh sdk

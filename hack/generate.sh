@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Writes everything that is generated from the code: CRDs and roles, and their copies in config/ and the chart;
-# the list of metrics; and the copies of config/admission and config/prometheus, which are written by hand.
+# the list of metrics; the copies of config/admission and config/prometheus, which are written by hand; and config/default
+# as one file.
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
@@ -47,3 +48,5 @@ for policy in config/admission/*.yaml; do
 		printf '{{- end }}\n'
 	} >"charts/coxswain/templates/admission/${policy##*/}"
 done
+
+hack/install-yaml.sh >install.yaml

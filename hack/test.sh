@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests, from the quickest to the slowest.
 #
-#   test.sh [all|lint|rust|sdk|go|prometheus|control-plane|cluster|readme]
+#   test.sh [all|lint|rust|chart|sdk|go|prometheus|control-plane|cluster|readme]
 #
 # `all` installs what it needs (root, Debian or Ubuntu). Where a part can't run, it says so at the end; with CI=true that
 # is an error.
@@ -42,7 +42,26 @@ lint() {
 
 rust_tests() {
 	rust
-	cargo test --quiet --locked --features testing
+	# What the operator asks of the API server in all tests is what its role allows: docs/security.md.
+	local rights
+	rights=$(mktemp)
+	# shellcheck disable=SC2064
+	trap "rm -f '$rights'" EXIT
+	COXSWAIN_TEST_RIGHTS=$rights cargo test --quiet --locked --features testing
+	COXSWAIN_TEST_RIGHTS=$rights cargo test --quiet --locked --features testing --test it rights::every_shipped_right -- --ignored
+	rm -f "$rights"
+	trap - EXIT
+}
+
+# The helm programs that the chart is tried with, separated by colons: Helm 3 and 4.
+helms() { printf '%s:%s' "$(hack/images/build.sh --helm)" "$(hack/images/build.sh --helm4)"; }
+
+# The chart, rendered with every pair of its switches.
+chart() {
+	rust
+	COXSWAIN_TEST_HELM=$(helms)
+	export COXSWAIN_TEST_HELM
+	cargo test --quiet --locked --features testing --test it chart:: -- --ignored --skip control_plane --test-threads 2
 }
 
 # A client that others wrote: the CloudEvents SDK for Python, in an environment of its own.
@@ -80,6 +99,8 @@ prometheus() {
 control_plane() {
 	rust
 	local tool name=test-$$
+	COXSWAIN_TEST_HELM=$(helms)
+	export COXSWAIN_TEST_HELM
 	tool=$(cluster_tool)
 	# shellcheck disable=SC2064
 	trap "'$tool' down --name '$name' >&2 || true" EXIT
@@ -103,12 +124,19 @@ cluster() {
 	tool=$(cluster_tool)
 	COXSWAIN_TEST_KUBECONFIG=$("$tool" --name "$COXSWAIN_DEMO_CLUSTER" kubeconfig) \
 		COXSWAIN_TEST_KUBECTL="$tool --name $COXSWAIN_DEMO_CLUSTER kubectl" HELM=$(hack/images/build.sh --helm) \
-		cargo test --quiet --locked --features testing --test it cluster:: -- --ignored --skip readme --nocapture --test-threads 4
+		cargo test --quiet --locked --features testing --test it cluster:: -- --ignored --skip readme --skip cluster::helm --nocapture --test-threads 4
 	make demo-down
 	trap - EXIT
 }
 
-# What the README tells people to type, on a cluster where nothing is installed.
+# chart_before DIR: the chart as it was before the commit that changed it last; in a clone without a history, as it is.
+chart_before() {
+	local commit
+	commit=$(git log --skip=1 -n 1 --format=%H -- charts/coxswain)
+	git archive "${commit:-HEAD}" charts/coxswain | tar -x -C "$1"
+}
+
+# The chart's life, and what the README tells people to type, on a cluster where nothing is installed.
 readme() {
 	rust
 	unset KUBECONFIG
@@ -125,6 +153,11 @@ readme() {
 	ln -s "$(hack/images/build.sh --helm)" "$bin/helm"
 	printf '#!/bin/sh\nexec %q --name %q kubectl "$@"\n' "$tool" "$name" >"$bin/kubectl"
 	chmod +x "$bin/kubectl"
+	mkdir "$bin/before"
+	chart_before "$bin/before"
+	COXSWAIN_TEST_KUBECONFIG=$("$tool" --name "$name" kubeconfig) COXSWAIN_TEST_HELM=$(helms) \
+		COXSWAIN_TEST_OLD_CHART=$bin/before/charts/coxswain \
+		cargo test --quiet --locked --features testing --test it cluster::helm -- --ignored --nocapture
 	COXSWAIN_TEST_KUBECONFIG=$("$tool" --name "$name" kubeconfig) COXSWAIN_TEST_BIN=$bin \
 		cargo test --quiet --locked --features testing --test it cluster::readme -- --ignored --nocapture
 	"$tool" down --name "$name" >&2
@@ -144,6 +177,7 @@ all() {
 		leave_out "the CloudEvents SDK" "it needs python3 with venv"
 	fi
 	timed "Go tests" go_tests
+	timed "Helm chart" chart
 	if can_run_containers; then
 		timed "Prometheus" prometheus
 	else
@@ -167,11 +201,12 @@ case ${1:-all} in
 all) all ;;
 lint) timed lint lint ;;
 rust) timed "unit tests and scenarios" rust_tests ;;
+chart) timed "Helm chart" chart ;;
 sdk) timed "CloudEvents SDK" sdk ;;
 go) timed "Go tests" go_tests ;;
 prometheus) timed "Prometheus" prometheus ;;
 control-plane) timed "control plane" control_plane ;;
 cluster) timed "cluster" cluster ;;
 readme) timed "README" readme ;;
-*) die "there is no part '$1'; there are: all, lint, rust, sdk, go, prometheus, control-plane, cluster, readme" ;;
+*) die "there is no part '$1'; there are: all, lint, rust, chart, sdk, go, prometheus, control-plane, cluster, readme" ;;
 esac

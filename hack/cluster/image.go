@@ -31,6 +31,7 @@ type imageSpec struct {
 	entrypoint []string
 	cmd        []string
 	env        []string
+	labels     []string
 	user       string
 	workdir    string
 	output     string
@@ -68,6 +69,7 @@ With --base, the directory becomes one more layer of that image, whose configura
 	f.StringVar(&entrypoint, "entrypoint", "", "the entrypoint, a JSON list of strings")
 	f.StringVar(&cmd, "cmd", "", "the default arguments, a JSON list of strings")
 	f.StringArrayVar(&spec.env, "env", nil, "an environment variable, NAME=VALUE; may be repeated")
+	f.StringArrayVar(&spec.labels, "label", nil, "a label of the image, NAME=VALUE; may be repeated")
 	f.StringVar(&spec.user, "user", "", "the user to run as, such as 65532 or 65532:65532")
 	f.StringVar(&spec.workdir, "workdir", "", "the working directory")
 	f.StringVar(&spec.output, "output", "", "the archive to write")
@@ -100,6 +102,11 @@ func buildImage(spec imageSpec) error {
 	}
 	if info, err := os.Stat(spec.rootfs); err != nil || !info.IsDir() {
 		return fmt.Errorf("--rootfs %s is not a directory", spec.rootfs)
+	}
+	for _, one := range spec.labels {
+		if !strings.Contains(one, "=") {
+			return fmt.Errorf("--label %s: write NAME=VALUE", one)
+		}
 	}
 	image := empty.Image
 	if spec.base != "" {
@@ -171,6 +178,13 @@ func (spec imageSpec) configure(config *v1.ConfigFile) {
 			}
 		}
 		config.Config.Env = append(kept, variable)
+	}
+	for _, label := range spec.labels {
+		if config.Config.Labels == nil {
+			config.Config.Labels = map[string]string{}
+		}
+		key, value, _ := strings.Cut(label, "=")
+		config.Config.Labels[key] = value
 	}
 	if spec.user != "" {
 		config.Config.User = spec.user

@@ -5,6 +5,7 @@
 #   build.sh [--only NAME]... [OUTDIR]   print the tars' paths, one a line; with OUTDIR, of copies named NAME.tar there
 #   build.sh --list                      print NAME and TAG of each image
 #   build.sh --helm                      print the path of the helm binary that goes into the helm image
+#   build.sh --helm4                     print the path of a helm 4 binary
 #   build.sh --prometheus                print the path of the prometheus binary that goes into the prometheus image;
 #                                        promtool lies beside it, under the same name and .promtool
 #
@@ -112,6 +113,11 @@ main() {
 		--helm)
 			prepare
 			helm_binary
+			return
+			;;
+		--helm4)
+			prepare
+			helm_binary "$helm4_version"
 			return
 			;;
 		--prometheus)

@@ -101,17 +101,19 @@ ca_bundle() {
 
 # --- Helm ------------------------------------------------------------------------------------------------------------
 
-readonly helm_version=v3.9.0
+readonly helm_version=v3.9.0 helm4_version=v4.3.2
 
-# helm_binary: prints the path of a static helm of the tutorial's version; builds it if the cache has none.
+# helm_binary [VERSION]: prints the path of a static helm, by default of the tutorial's version; builds it if the cache has
+# none.
 helm_binary() {
-	local helm=$cache/bin/helm-$helm_version started=$SECONDS
+	local version=${1:-$helm_version} started=$SECONDS
+	local helm=$cache/bin/helm-$version module=helm.sh/helm/${version%%.*}
 	if [ ! -x "$helm" ]; then
 		need_go
-		say "building helm $helm_version from its Go module (about 90 s on 2 cores)"
+		say "building helm $version from its Go module (about 90 s on 2 cores)"
 		# Outside of any module and without the caller's flags: the versions are Helm's own.
 		(cd "$scratch" && GOBIN=$scratch/bin GOFLAGS='' CGO_ENABLED=0 go install -trimpath \
-			-ldflags "-s -w -X helm.sh/helm/v3/internal/version.version=$helm_version" "helm.sh/helm/v3/cmd/helm@$helm_version" >&2)
+			-ldflags "-s -w -X $module/internal/version.version=$version" "$module/cmd/helm@$version" >&2)
 		mv "$scratch/bin/helm" "$helm"
 		say "built helm in $((SECONDS - started)) s"
 	fi

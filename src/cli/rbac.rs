@@ -9,6 +9,8 @@ use crate::{
 
 use super::files::{self, File};
 
+mod namespaced;
+
 /// Where the roles go.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -29,6 +31,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// What may be done with some resources, and why it must.
+#[derive(Clone)]
 struct Rule<'a> {
     group: &'a str,
     resources: Vec<&'a str>,
@@ -197,7 +200,7 @@ fn operator() -> Vec<Rule<'static>> {
     ]
 }
 
-/// What the operator needs in its own namespace.
+/// What the operator needs in its own namespace: with a list of namespaces it has nothing else there.
 fn own_namespace() -> Vec<Rule<'static>> {
     let hold = rule(
         "",
@@ -205,10 +208,11 @@ fn own_namespace() -> Vec<Rule<'static>> {
         READ,
         "the ConfigMap that holds the whole installation",
     );
-    vec![Rule {
+    let hold = Rule {
         names: &["coxswain-hold"],
         ..hold
-    }]
+    };
+    [vec![hold], namespaced::default_provider()].concat()
 }
 
 /// The role that nobody has until an administrator binds it in a namespace.
@@ -316,8 +320,8 @@ pub(super) fn role_with(plural: &str, verb: &str) -> Option<&'static str> {
         .map(|(name, ..)| *name)
 }
 
-/// What the operator must be allowed in every namespace: group, resource, verb.
-pub(super) fn needed_by_operator() -> Vec<(&'static str, String, &'static str)> {
+/// What the operator must be allowed in every namespace, or in each of a list: group, resource, verb.
+pub(super) fn needed_by_operator(everywhere: bool) -> Vec<(&'static str, String, &'static str)> {
     let each = |rule: Rule<'static>| {
         let pairs = rule.resources.into_iter().flat_map(move |resource| {
             let verbs = rule.verbs.iter();
@@ -325,7 +329,12 @@ pub(super) fn needed_by_operator() -> Vec<(&'static str, String, &'static str)> 
         });
         pairs.collect::<Vec<_>>()
     };
-    operator().into_iter().flat_map(each).collect()
+    let rules = if everywhere {
+        operator()
+    } else {
+        namespaced::rules()
+    };
+    rules.into_iter().flat_map(each).collect()
 }
 
 /// The files of `config/rbac`, but for its kustomization.
@@ -359,6 +368,7 @@ pub(super) fn files() -> Vec<File> {
             ),
         ),
     ];
+    all.extend(namespaced::files());
     let plurals = plurals();
     for (name, built_in, rules) in user_roles(&plurals) {
         let mut head = head("ClusterRole", &format!("coxswain-{name}"), false);
@@ -382,6 +392,7 @@ pub(super) fn chart_files() -> Vec<File> {
     let mut all = vec![
         file("files/operator-rules.yaml", &yaml(&operator())),
         file("files/hold-rules.yaml", &yaml(&own_namespace())),
+        file("files/namespaced-rules.yaml", &yaml(&namespaced::rules())),
         file(&format!("files/{CREDENTIALS}-rules.yaml"), &yaml(&credentials())),
     ];
     let plurals = plurals();
@@ -547,7 +558,8 @@ mod tests {
                 file.path
             );
             assert!(
-                !file.content.contains("[ask]") || file.path == "role.yaml",
+                !file.content.contains("[ask]")
+                    || ["role.yaml", "namespaced/role.yaml"].contains(&file.path.as_str()),
                 "{}",
                 file.path
             );

@@ -15,7 +15,9 @@ use crate::{
     api::ProblemEvent,
     controllers::{self, Context, Options},
     core::jobs::images::AllowedImages,
-    facts::{clock::Clock, guarded::Guarded, metrics::Prometheus, stores::Definitions},
+    facts::{
+        clock::Clock, guarded::Guarded, metrics::Prometheus, namespaces::Namespaces, stores::Definitions,
+    },
     server::{
         self, Caches, Settings,
         listen::{self, Tls},
@@ -32,6 +34,16 @@ pub struct Args {
     /// MetricsProvider in it may be the default for all.
     #[arg(long, env = "POD_NAMESPACE", default_value = "coxswain-system")]
     namespace: String,
+    /// Work in these namespaces only, separated by commas, and ask nothing of others: then Roles in them are enough.
+    /// Default: all namespaces. Each of them must be there, and be readable, before anything starts.
+    #[arg(
+        long,
+        env = "COXSWAIN_WATCH_NAMESPACES",
+        value_name = "NAMESPACE,...",
+        default_value = "",
+        hide_default_value = true
+    )]
+    watch_namespaces: Namespaces,
     /// The images that Jobs may use: patterns, separated by commas, such as ghcr.io/shop/*. Default: all. A namespace may
     /// narrow them by its annotation coxswain.dev/allowed-images.
     #[arg(
@@ -131,7 +143,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.health_address)
         .await
         .with_context(|| format!("listening on {} for health checks", args.health_address))?;
-    let context = Context::new(client, Clock::System);
+    let context = Context::within(client, Clock::System, args.watch_namespaces);
     let routes = server::health(is_ready.clone(), context.effects.telemetry.clone());
     let health = tokio::spawn(server::serve(listener, routes, shutdown.clone()));
     let (caches, shared) = watch::channel(None);

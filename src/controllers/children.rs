@@ -6,7 +6,8 @@ use k8s_openapi::api::{
     core::v1::{Pod, PodTemplateSpec},
 };
 use kube::{
-    Api, ResourceExt,
+    ResourceExt,
+    core::PartialObjectMeta,
     runtime::{
         WatchStreamExt,
         reflector::{self, ObjectRef, Store},
@@ -25,12 +26,11 @@ use crate::{
 pub(super) fn evaluation_changes(
     context: &Context,
 ) -> impl Stream<Item = ObjectRef<Guarded<SequenceExecution>>> + Send + 'static {
-    let api = Api::<kube::core::PartialObjectMeta<Evaluation>>::all(context.client.clone());
     let config = watcher::Config::default()
         .fields("status.done!=true")
         .timeout(WATCH_TIMEOUT);
-    watcher(api, config)
-        .default_backoff()
+    context
+        .watch::<PartialObjectMeta<Evaluation>>(config)
         .filter_map(|event| async move {
             match event {
                 Ok(watcher::Event::Delete(gone)) => owner_by_label(&gone),
@@ -43,12 +43,11 @@ pub(super) fn evaluation_changes(
 pub(super) fn approval_changes(
     context: &Context,
 ) -> impl Stream<Item = ObjectRef<Guarded<SequenceExecution>>> + Send + 'static {
-    let api = Api::<kube::core::PartialObjectMeta<Approval>>::all(context.client.clone());
     let config = watcher::Config::default()
         .fields("status.done!=true")
         .timeout(WATCH_TIMEOUT);
-    watcher(api, config)
-        .default_backoff()
+    context
+        .watch::<PartialObjectMeta<Approval>>(config)
         .filter_map(|event| async move {
             match event {
                 Ok(watcher::Event::Apply(changed) | watcher::Event::Delete(changed)) => {
@@ -63,10 +62,9 @@ pub(super) fn approval_changes(
 pub(super) fn result_changes(
     context: &Context,
 ) -> impl Stream<Item = ObjectRef<Guarded<SequenceExecution>>> + Send + 'static {
-    let api = Api::<TaskResult>::all(context.client.clone());
     let config = watcher::Config::default().timeout(WATCH_TIMEOUT);
-    watcher(api, config)
-        .default_backoff()
+    context
+        .watch::<TaskResult>(config)
         .filter_map(|event| async move {
             match event {
                 Ok(watcher::Event::Apply(said) | watcher::Event::InitApply(said)) => {
@@ -80,7 +78,7 @@ pub(super) fn result_changes(
 
 /// The watches of Jobs and their pods, with the caches that they fill.
 pub fn watch_jobs(
-    client: &kube::Client,
+    context: &Context,
 ) -> (
     Store<Job>,
     Store<Pod>,
@@ -90,8 +88,8 @@ pub fn watch_jobs(
     let config = watcher::Config::default().labels(&ours).timeout(WATCH_TIMEOUT);
     let (jobs, job_writer) = reflector::store();
     let (pods, pod_writer) = reflector::store();
-    let job_stream = watcher(Api::<Job>::all(client.clone()), config.clone())
-        .default_backoff()
+    let job_stream = context
+        .watch::<Job>(config.clone())
         .modify(|job| {
             job.managed_fields_mut().clear();
             // Only metadata and status are looked at again.
@@ -102,8 +100,8 @@ pub fn watch_jobs(
         .reflect(job_writer)
         .touched_objects()
         .filter_map(|job| async move { job.ok().as_ref().and_then(owner_by_label) });
-    let pod_stream = watcher(Api::<Pod>::all(client.clone()), config)
-        .default_backoff()
+    let pod_stream = context
+        .watch::<Pod>(config)
         .modify(|pod| {
             pod.managed_fields_mut().clear();
             pod.spec = None;

@@ -44,15 +44,15 @@ struct Deliveries {
 
 /// The watch of Deliveries, and the cache that it fills.
 pub fn watch(
-    client: &kube::Client,
+    context: &Context,
 ) -> (
     Store<Guarded<Delivery>>,
     impl Stream<Item = Result<Guarded<Delivery>, watcher::Error>> + Send + 'static,
 ) {
     let (store, writer) = reflector::store();
     let config = watcher::Config::default().timeout(WATCH_TIMEOUT);
-    let stream = watcher(Api::<Guarded<Delivery>>::all(client.clone()), config)
-        .default_backoff()
+    let stream = context
+        .watch::<Guarded<Delivery>>(config)
         .modify(|delivery| delivery.managed_fields_mut().clear())
         .reflect(writer)
         .applied_objects();
@@ -74,7 +74,7 @@ pub async fn run(
     });
     Controller::for_stream(stream, store.clone())
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
-        .reconcile_on(run_changes(&context.client).boxed())
+        .reconcile_on(run_changes(&context).boxed())
         .reconcile_on(shipyard_changes(&definitions, store).boxed())
         .graceful_shutdown_on(shutdown)
         .run(
@@ -96,17 +96,12 @@ pub async fn run(
 }
 
 /// Whatever changes in a run of a Delivery's flow wakes the Delivery. Nothing of the runs is kept.
-fn run_changes(client: &kube::Client) -> impl Stream<Item = ObjectRef<Guarded<Delivery>>> + Send + 'static {
+fn run_changes(context: &Context) -> impl Stream<Item = ObjectRef<Guarded<Delivery>>> + Send + 'static {
     let config = watcher::Config::default()
         .labels(labels::DELIVERY)
         .timeout(WATCH_TIMEOUT);
-    watcher(
-        Api::<PartialObjectMeta<SequenceExecution>>::all(client.clone()),
-        config,
-    )
-    .default_backoff()
-    .touched_objects()
-    .filter_map(|run| async move {
+    let runs = context.watch::<PartialObjectMeta<SequenceExecution>>(config);
+    runs.touched_objects().filter_map(|run| async move {
         let run = run.ok()?;
         let name = run.labels().get(labels::DELIVERY)?;
         Some(ObjectRef::new(name).within(&run.namespace()?))

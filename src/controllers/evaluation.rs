@@ -91,7 +91,7 @@ struct Evaluations {
 
 /// The watch of Evaluations without a verdict, and the cache that it fills.
 pub fn watch(
-    client: &kube::Client,
+    context: &Context,
 ) -> (
     Store<Guarded<Evaluation>>,
     impl Stream<Item = Result<Guarded<Evaluation>, watcher::Error>> + Send + 'static,
@@ -100,8 +100,8 @@ pub fn watch(
     let config = watcher::Config::default()
         .fields("status.done!=true")
         .timeout(WATCH_TIMEOUT);
-    let stream = watcher::watcher(Api::<Guarded<Evaluation>>::all(client.clone()), config)
-        .default_backoff()
+    let stream = context
+        .watch::<Guarded<Evaluation>>(config)
         .modify(|evaluation| evaluation.managed_fields_mut().clear())
         .reflect(writer)
         .applied_objects();

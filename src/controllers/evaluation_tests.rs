@@ -11,6 +11,7 @@ use super::*;
 use crate::{
     api::{EvaluationStatus, condition_is},
     facts::metrics::{Question, Sample},
+    facts::namespaces::Namespaces,
     facts::stores::Definitions,
     testing::{Fault, Operator, World, world::NAMESPACE},
 };
@@ -58,12 +59,13 @@ fn operate(
 /// As [`operate`], with another server.
 fn operate_on(world: &World, metrics: Arc<dyn MetricsSource>) -> Operator {
     world.start("operator", |seat| async move {
-        let (definitions, watches) = Definitions::start(&seat.client, None);
+        let everywhere = Namespaces::All;
+        let (definitions, watches) = Definitions::start(&seat.client, &everywhere, &everywhere);
         let context = Context::new(seat.client, seat.clock);
         let judged_by = (definitions.clone(), OPERATORS.to_owned());
         tokio::select! {
             () = watches => {}
-            () = run(context.clone(), metrics, judged_by, watch(&context.client), seat.shutdown) => {}
+            () = run(context.clone(), metrics, judged_by, watch(&context), seat.shutdown) => {}
         }
     })
 }

@@ -11,7 +11,7 @@ use std::{
 use futures::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
 use kube::{
-    Api, ResourceExt,
+    ResourceExt,
     runtime::{
         Controller, WatchStreamExt,
         controller::{self, Action},
@@ -85,7 +85,6 @@ pub async fn run(
     inputs: Inputs,
     shutdown: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    let api = Api::<Guarded<SequenceExecution>>::all(context.client.clone());
     let (live, writer) = reflector::store();
     let me = Arc::new(Executions {
         context: context.clone(),
@@ -106,8 +105,8 @@ pub async fn run(
     let config = watcher::Config::default()
         .fields("status.done!=true")
         .timeout(WATCH_TIMEOUT);
-    let runs = watcher(api, config)
-        .default_backoff()
+    let runs = context
+        .watch::<Guarded<SequenceExecution>>(config)
         .modify(|run| run.managed_fields_mut().clear())
         .reflect(writer)
         .inspect(move |event| match event {

@@ -19,11 +19,16 @@ pub use run::{Options, run, run_sharing};
 
 use std::sync::Arc;
 
-use kube::Client;
+use futures::stream::BoxStream;
+use kube::{
+    Client, Resource,
+    core::NamespaceResourceScope,
+    runtime::watcher::{self, Event},
+};
 
 use crate::{
     effects::{Effects, outlet::Outlet},
-    facts::clock::Clock,
+    facts::{clock::Clock, namespaces::Namespaces},
 };
 
 /// What every controller is given.
@@ -35,26 +40,53 @@ pub struct Context {
     pub effects: Effects,
     /// What time it is.
     pub clock: Clock,
+    /// Where the operator works.
+    pub namespaces: Namespaces,
 }
 
 impl Context {
-    /// A context on this client.
+    /// A context on this client, for every namespace.
     pub fn new(client: Client, clock: Clock) -> Arc<Self> {
+        Self::within(client, clock, Namespaces::All)
+    }
+
+    /// A context on this client, for these namespaces.
+    pub fn within(client: Client, clock: Clock, namespaces: Namespaces) -> Arc<Self> {
         Arc::new(Self {
             effects: Effects::new(client.clone()),
             client,
             clock,
+            namespaces,
         })
     }
 
     /// A context that sends what leaves the cluster in another way.
-    pub fn sending(client: Client, clock: Clock, outlet: Arc<dyn Outlet>) -> Arc<Self> {
+    pub fn sending(
+        client: Client,
+        clock: Clock,
+        namespaces: Namespaces,
+        outlet: Arc<dyn Outlet>,
+    ) -> Arc<Self> {
         let mut effects = Effects::new(client.clone());
         effects.outlet = outlet;
         Arc::new(Self {
             client,
             effects,
             clock,
+            namespaces,
         })
+    }
+
+    /// Watches a kind wherever the operator works.
+    pub fn watch<K>(&self, config: watcher::Config) -> BoxStream<'static, watcher::Result<Event<K>>>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned
+            + Send
+            + 'static,
+    {
+        self.namespaces.watch(&self.client, config)
     }
 }

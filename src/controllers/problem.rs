@@ -38,7 +38,7 @@ struct Problems {
 
 /// The watch of open problems, and the cache that it fills.
 pub fn watch(
-    client: &kube::Client,
+    context: &Context,
     runs: Wake<Guarded<SequenceExecution>>,
     problems: Wake<Guarded<ProblemEvent>>,
 ) -> (
@@ -49,8 +49,8 @@ pub fn watch(
     let config = watcher::Config::default()
         .fields("status.done!=true")
         .timeout(WATCH_TIMEOUT);
-    let stream = watcher(Api::<Guarded<ProblemEvent>>::all(client.clone()), config)
-        .default_backoff()
+    let stream = context
+        .watch::<Guarded<ProblemEvent>>(config)
         .modify(|problem| problem.managed_fields_mut().clear())
         .reflect(writer)
         .inspect(move |event| {

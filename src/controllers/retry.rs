@@ -26,12 +26,11 @@ const TRIES: u32 = 8;
 
 /// Sees to every wish, until it is dropped.
 pub async fn run(context: Arc<Context>) {
-    let api = Api::<PartialObjectMeta<Guarded<SequenceExecution>>>::all(context.client.clone());
     let config = watcher::Config::default()
         .fields("status.done=true,spec.control.retry.id!=")
         .timeout(WATCH_TIMEOUT);
-    watcher(api, config)
-        .default_backoff()
+    context
+        .watch::<PartialObjectMeta<Guarded<SequenceExecution>>>(config)
         .touched_objects()
         .filter_map(|run| ready(run.ok()))
         .for_each_concurrent(CONCURRENCY, |run| attend(&context, run))

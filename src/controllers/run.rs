@@ -65,20 +65,24 @@ pub async fn run_sharing(
 ) -> Result<(), Ended> {
     let client = &context.client;
     let live = &context.effects.telemetry.live;
-    let (definitions, definition_watches) = Definitions::start(client, None);
-    let (holds, hold_changes) = Holds::watch(client, &options.own_namespace);
+    let (definitions, definition_watches) = Definitions::start(
+        client,
+        &context.namespaces,
+        &context.namespaces.and(&options.own_namespace),
+    );
+    let (holds, hold_changes) = Holds::watch(client, &context.namespaces, &options.own_namespace);
     let (wake_runs, woken_runs) = wake::channel();
     let (wake_problems, woken_problems) = wake::channel();
-    let (open, problem_stream) = problem::watch(client, wake_runs.clone(), wake_problems.clone());
+    let (open, problem_stream) = problem::watch(&context, wake_runs.clone(), wake_problems.clone());
     share(&definitions, &open);
     // What /metrics reads; a second operator in one process would have another context.
     let _ = live.clock.set(context.clock);
     let _ = live.ready.set(options.ready.subscribe());
     let _ = live.problems.set(open.clone());
     let _ = live.holds.set(holds.clone());
-    let (jobs, pods, job_changes) = children::watch_jobs(client);
-    let (unanswered, evaluation_stream) = evaluation::watch(client);
-    let (deliveries, delivery_stream) = delivery::watch(client);
+    let (jobs, pods, job_changes) = children::watch_jobs(&context);
+    let (unanswered, evaluation_stream) = evaluation::watch(&context);
+    let (deliveries, delivery_stream) = delivery::watch(&context);
     let (listed, runs_listed) = watch::channel(false);
     let reader = Reader {
         client: client.clone(),
@@ -119,6 +123,7 @@ pub async fn run_sharing(
     spawn(&mut feeds, "the retries' controller", retry::run(context.clone()));
     let ended = EndedReader {
         client: client.clone(),
+        namespaces: context.namespaces.clone(),
         definitions: definitions.clone(),
         problems: open.clone(),
     };

@@ -31,6 +31,7 @@ use crate::{
     facts::{
         ended::{self, Identity},
         execution::live,
+        namespaces::Namespaces,
         stores::{Change, Definitions, Kind},
     },
 };
@@ -195,7 +196,7 @@ async fn keep_working(
             ledger: None,
             tally: Tally::default(),
             due: BTreeMap::new(),
-            backoff: Backoff::default(),
+            backoff: Backoff::new(context.effects.telemetry.clone()),
             failing: BTreeMap::new(),
             written: None,
         };
@@ -319,8 +320,12 @@ impl Worker<'_> {
 
     /// Finds the runs of which something may have to be told.
     async fn scan(&mut self) {
-        let namespace = (!self.mailbox.everywhere).then_some(self.name.namespace.as_str());
-        match ended::all_runs(&self.context.client, namespace).await {
+        let namespaces = if self.mailbox.everywhere {
+            self.context.namespaces.clone()
+        } else {
+            Namespaces::one(&self.name.namespace)
+        };
+        match ended::all_runs(&self.context.client, &namespaces).await {
             Ok(runs) => {
                 let now = Instant::now();
                 let Some(ledger) = &mut self.ledger else { return };

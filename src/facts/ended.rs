@@ -2,7 +2,10 @@
 //!
 //! They are in no cache and may be many. They are read in pages, and of each only the few fields that decide.
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::Debug,
+};
 
 use jiff::Timestamp;
 use kube::{
@@ -19,6 +22,7 @@ use serde::{
 use super::{
     execution::{Error, bounded},
     guarded::Guarded,
+    namespaces::Namespaces,
     stores::Definitions,
 };
 use crate::{
@@ -37,6 +41,8 @@ const PAGE: u32 = 100;
 pub struct EndedReader {
     /// For live reads.
     pub client: Client,
+    /// Where runs and problems are looked for.
+    pub namespaces: Namespaces,
     /// What shipyards say of history.
     pub definitions: Definitions,
     /// Open problems: their runs stay.
@@ -67,7 +73,8 @@ impl EndedReader {
         );
         let acted_since = history::acted_since(&self.definitions.remediations.of(&place.namespace), now);
         let mut found: BTreeMap<String, Vec<Ended>> = BTreeMap::new();
-        let mut pages = Pages::<Run>::of::<SequenceExecution>(&self.client, Some(&place.namespace), &fields);
+        let mut pages =
+            Pages::<Run>::of::<SequenceExecution>(&self.client, &Namespaces::one(&place.namespace), &fields);
         while let Some(page) = pages.next().await? {
             for run in page
                 .into_iter()
@@ -83,7 +90,8 @@ impl EndedReader {
     /// How many ended runs there are of each sequence in each place.
     pub async fn census(&self) -> Result<Census, Error> {
         let mut census = Census::default();
-        let mut pages = Pages::<Run>::of::<SequenceExecution>(&self.client, None, "status.done=true");
+        let mut pages =
+            Pages::<Run>::of::<SequenceExecution>(&self.client, &self.namespaces, "status.done=true");
         while let Some(page) = pages.next().await? {
             for run in page {
                 let (at, namespace) = (run.finished_at(), run.namespace().unwrap_or_default());
@@ -128,7 +136,7 @@ impl EndedReader {
         if !live.items.is_empty() {
             return Ok(true);
         }
-        let mut pages = Pages::<DeliveryRuns>::of::<Delivery>(&self.client, Some(namespace), "");
+        let mut pages = Pages::<DeliveryRuns>::of::<Delivery>(&self.client, &Namespaces::one(namespace), "");
         while let Some(page) = pages.next().await? {
             if page
                 .iter()
@@ -144,7 +152,8 @@ impl EndedReader {
     /// Problems that have been closed for so long that they go: at most `most`, and whether there are more.
     pub async fn old_problems(&self, now: Timestamp, most: usize) -> Result<(Vec<Identity>, bool), Error> {
         let mut old = vec![];
-        let mut pages = Pages::<Problem>::of::<ProblemEvent>(&self.client, None, "status.done=true");
+        let mut pages =
+            Pages::<Problem>::of::<ProblemEvent>(&self.client, &self.namespaces, "status.done=true");
         while let Some(page) = pages.next().await? {
             let goes = |problem: &&Object<IgnoredAny, ProblemState>| {
                 let closed = problem
@@ -170,16 +179,16 @@ impl EndedReader {
     }
 }
 
-/// Every run of a namespace, or of all, and when it ended.
+/// Every run of these namespaces, and when it ended.
 ///
 /// # Errors
 /// The API server can't be asked.
 pub async fn all_runs(
     client: &Client,
-    namespace: Option<&str>,
+    namespaces: &Namespaces,
 ) -> Result<Vec<(Identity, Option<Timestamp>)>, Error> {
     let mut found = vec![];
-    let mut pages = Pages::<Run>::of::<SequenceExecution>(client, namespace, "");
+    let mut pages = Pages::<Run>::of::<SequenceExecution>(client, namespaces, "");
     while let Some(page) = pages.next().await? {
         found.extend(page.into_iter().map(|run| {
             let ended_at = run.status.as_ref().and_then(|s| time(s.finished_at.as_deref()));
@@ -299,10 +308,10 @@ fn time(text: Option<&str>) -> Option<Timestamp> {
 
 /// A list, page by page.
 struct Pages<K> {
-    api: Api<K>,
+    /// Where it is asked; the first is being read.
+    apis: VecDeque<Api<K>>,
     kind: String,
     params: ListParams,
-    over: bool,
 }
 
 impl<K> Pages<K>
@@ -313,31 +322,29 @@ where
         + DeserializeOwned,
 {
     /// The objects of kind `Of`, read as `K`.
-    fn of<Of: Resource<DynamicType = ()>>(client: &Client, namespace: Option<&str>, fields: &str) -> Self {
+    fn of<Of: Resource<DynamicType = ()>>(client: &Client, namespaces: &Namespaces, fields: &str) -> Self {
         let resource = ApiResource::erase::<Of>(&());
         let params = ListParams::default().limit(PAGE);
         Self {
-            api: match namespace {
-                Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
-                None => Api::all_with(client.clone(), &resource),
-            },
+            apis: namespaces.apis(client, &resource).into(),
             kind: resource.kind,
             params: if fields.is_empty() {
                 params
             } else {
                 params.fields(fields)
             },
-            over: false,
         }
     }
 
     async fn next(&mut self) -> Result<Option<Vec<K>>, Error> {
-        if self.over {
+        let Some(api) = self.apis.front() else {
             return Ok(None);
-        }
-        let page = bounded(&self.kind, self.api.list(&self.params)).await?;
+        };
+        let page = bounded(&self.kind, api.list(&self.params)).await?;
         self.params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-        self.over = self.params.continue_token.is_none();
+        if self.params.continue_token.is_none() {
+            self.apis.pop_front();
+        }
         Ok(Some(page.items))
     }
 }

@@ -87,7 +87,7 @@ impl Reader {
         let namespace = run.namespace().unwrap_or_default();
         let definitions = self.definitions.of(&namespace);
         let mut facts = Facts {
-            hold: self.holds.of(&namespace),
+            hold: self.holds.of(&namespace).await?,
             resolved: self.resolved(run),
             current: super::current::current(run, &definitions),
             ..Facts::default()

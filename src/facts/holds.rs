@@ -1,7 +1,13 @@
 //! Who holds everything back: the namespace label `coxswain.dev/hold=true`, or the ConfigMap `coxswain-hold` in the
 //! operator's own namespace.
 
-use futures::{Stream, StreamExt, future::Either, stream};
+use std::{sync::Arc, time::Duration};
+
+use futures::{
+    StreamExt,
+    future::ready,
+    stream::{self, BoxStream},
+};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{
     Api, Client, ResourceExt,
@@ -12,8 +18,14 @@ use kube::{
         watcher,
     },
 };
+use tokio::sync::Notify;
 
-use super::{WATCH_TIMEOUT, filled::filled};
+use super::{
+    WATCH_TIMEOUT,
+    execution::{Error, bounded},
+    filled::filled,
+    namespaces::Namespaces,
+};
 
 /// The label of a namespace in which nothing new starts.
 pub const HOLD_LABEL: &str = "coxswain.dev/hold";
@@ -22,66 +34,64 @@ pub const HOLD_REASON: &str = "coxswain.dev/hold-reason";
 /// The ConfigMap that holds the whole installation; its `reason` is shown.
 pub const HOLD_CONFIG_MAP: &str = "coxswain-hold";
 
+/// Where the label of a namespace can't be watched, runs that it holds look again after so long.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
 /// The holds in force.
 #[derive(Clone)]
 pub struct Holds {
-    namespaces: Store<PartialObjectMeta<Namespace>>,
+    labels: Labels,
     config_maps: Store<ConfigMap>,
     own_namespace: String,
 }
 
+/// The labels of namespaces.
+#[derive(Clone)]
+enum Labels {
+    /// The namespaces that are held: they are watched.
+    Watched(Store<PartialObjectMeta<Namespace>>),
+    /// Roles can't let anybody watch a Namespace, but read their own. So the label is read when something is about to
+    /// start; and while it holds something, that is told after [`LOOK_AGAIN`].
+    Asked { client: Client, held: Arc<Notify> },
+}
+
 impl Holds {
-    /// The holds, and the stream that keeps them up to date; each item says that something changed.
-    pub fn watch(client: &Client, own_namespace: &str) -> (Self, impl Stream<Item = ()> + Send + 'static) {
-        let (namespaces, namespace_writer) = reflector::store();
-        let (config_maps, config_map_writer) = reflector::store();
-        let labelled = watcher::Config::default()
-            .labels(&format!("{HOLD_LABEL}=true"))
-            .timeout(WATCH_TIMEOUT);
+    /// The holds, and the stream that keeps them up to date; each item says that something changed, or may have.
+    pub fn watch(
+        client: &Client,
+        namespaces: &Namespaces,
+        own_namespace: &str,
+    ) -> (Self, BoxStream<'static, ()>) {
+        let (config_maps, writer) = reflector::store();
         let named = watcher::Config::default()
             .fields(&format!("metadata.name={HOLD_CONFIG_MAP}"))
             .timeout(WATCH_TIMEOUT);
-        let all = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
         let own = Api::<ConfigMap>::namespaced(client.clone(), own_namespace);
-        let changes = stream::select(
-            watcher(all, labelled)
-                .default_backoff()
-                .modify(|o| o.managed_fields_mut().clear())
-                .reflect(namespace_writer)
-                .touched_objects()
-                .map(Either::Left),
-            watcher(own, named)
-                .default_backoff()
-                .modify(|o| o.managed_fields_mut().clear())
-                .reflect(config_map_writer)
-                .touched_objects()
-                .map(Either::Right),
-        );
-        let changes = changes.filter_map(|change| async move {
-            let failed = match change {
-                Either::Left(Err(error)) => Some(error),
-                Either::Right(Err(error)) => Some(error),
-                _ => None,
-            };
-            if let Some(error) = failed {
-                tracing::warn!(%error, "watching for holds failed; trying again");
-                return None;
-            }
-            Some(())
-        });
-        (
-            Self {
-                namespaces,
-                config_maps,
-                own_namespace: own_namespace.to_owned(),
-            },
-            changes,
-        )
+        let maps = watcher(own, named)
+            .default_backoff()
+            .modify(|o| o.managed_fields_mut().clear())
+            .reflect(writer)
+            .touched_objects()
+            .filter_map(|change| ready(went_well(change)));
+        let (labels, labelled) = match namespaces {
+            Namespaces::All => watch_labels(client),
+            Namespaces::Only(_) => ask_for_labels(client),
+        };
+        let holds = Self {
+            labels,
+            config_maps,
+            own_namespace: own_namespace.to_owned(),
+        };
+        (holds, stream::select(maps, labelled).boxed())
     }
 
-    /// Returns once both watches have been read: before that nobody can say that there is no hold.
+    /// Returns once the watches have been read: before that nobody can say that there is no hold.
     pub async fn wait_until_ready(&self) -> bool {
-        filled(&self.namespaces).await.is_ok() && filled(&self.config_maps).await.is_ok()
+        let labels = match &self.labels {
+            Labels::Watched(namespaces) => filled(namespaces).await.is_ok(),
+            Labels::Asked { .. } => true,
+        };
+        labels && filled(&self.config_maps).await.is_ok()
     }
 
     /// How many hold the whole installation, and how many one namespace.
@@ -90,22 +100,71 @@ impl Holds {
     }
 
     /// Who holds this namespace back, for people.
-    pub fn of(&self, namespace: &str) -> Option<String> {
+    pub async fn of(&self, namespace: &str) -> Result<Option<String>, Error> {
         if let Some(map) = self.config_maps.state().first() {
             let reason = map.data.as_ref().and_then(|d| d.get("reason"));
             let reason = reason.map_or_else(String::new, |r| format!(": {r}"));
-            return Some(format!(
+            return Ok(Some(format!(
                 "ConfigMap {}/{HOLD_CONFIG_MAP}{reason}",
                 self.own_namespace
-            ));
+            )));
         }
-        let held = self.namespaces.get(&ObjectRef::new(namespace))?;
-        let reason = held
-            .annotations()
-            .get(HOLD_REASON)
-            .map_or_else(String::new, |r| format!(": {r}"));
-        Some(format!(
-            "the label {HOLD_LABEL}=true of namespace {namespace}{reason}"
-        ))
+        match &self.labels {
+            Labels::Watched(held) => {
+                let held = held.get(&ObjectRef::new(namespace));
+                Ok(held.map(|held| by_label(namespace, &*held)))
+            }
+            Labels::Asked { client, held } => {
+                let all = Api::<Namespace>::all(client.clone());
+                let found =
+                    bounded(&format!("Namespace {namespace}"), all.get_metadata_opt(namespace)).await?;
+                let labelled = |found: &PartialObjectMeta<Namespace>| {
+                    found.labels().get(HOLD_LABEL).is_some_and(|v| v == "true")
+                };
+                let found = found.filter(labelled);
+                if found.is_some() {
+                    held.notify_one();
+                }
+                Ok(found.map(|found| by_label(namespace, &found)))
+            }
+        }
     }
+}
+
+fn by_label(namespace: &str, held: &impl ResourceExt) -> String {
+    let reason = held.annotations().get(HOLD_REASON);
+    let reason = reason.map_or_else(String::new, |r| format!(": {r}"));
+    format!("the label {HOLD_LABEL}=true of namespace {namespace}{reason}")
+}
+
+fn watch_labels(client: &Client) -> (Labels, BoxStream<'static, ()>) {
+    let (namespaces, writer) = reflector::store();
+    let labelled = watcher::Config::default()
+        .labels(&format!("{HOLD_LABEL}=true"))
+        .timeout(WATCH_TIMEOUT);
+    let changes = watcher(Api::<PartialObjectMeta<Namespace>>::all(client.clone()), labelled)
+        .default_backoff()
+        .modify(|o| o.managed_fields_mut().clear())
+        .reflect(writer)
+        .touched_objects()
+        .filter_map(|change| ready(went_well(change)));
+    (Labels::Watched(namespaces), changes.boxed())
+}
+
+fn ask_for_labels(client: &Client) -> (Labels, BoxStream<'static, ()>) {
+    let held = Arc::new(Notify::new());
+    let changes = stream::unfold(held.clone(), async |held| {
+        held.notified().await;
+        tokio::time::sleep(LOOK_AGAIN).await;
+        Some(((), held))
+    });
+    let client = client.clone();
+    (Labels::Asked { client, held }, changes.boxed())
+}
+
+fn went_well<K>(change: watcher::Result<K>) -> Option<()> {
+    change
+        .inspect_err(|error| tracing::warn!(%error, "watching for holds failed; trying again"))
+        .map(drop)
+        .ok()
 }

@@ -12,6 +12,7 @@ mod history;
 pub mod holds;
 pub mod inbound;
 pub mod metrics;
+pub mod namespaces;
 pub mod outside;
 pub mod stores;
 pub mod targets;

@@ -2,14 +2,18 @@
 
 use std::{fmt::Debug, sync::Arc};
 
-use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, stream};
+use futures::{
+    FutureExt, Stream, StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Client, Resource, ResourceExt,
     core::NamespaceResourceScope,
     runtime::{
         WatchStreamExt,
         reflector::{self, Store, store::Writer},
-        watcher::{self, watcher},
+        watcher,
     },
 };
 use serde::de::DeserializeOwned;
@@ -20,7 +24,7 @@ use crate::api::{
     ServiceLevelObjective, Shipyard,
 };
 
-use super::{WATCH_TIMEOUT, guarded::Guarded};
+use super::{WATCH_TIMEOUT, guarded::Guarded, namespaces::Namespaces};
 use crate::core::definitions::Snapshot;
 
 pub use super::filled::{Stopped, filled};
@@ -135,7 +139,7 @@ where
     }
 }
 
-/// The definitions of the cluster, or of the one namespace that is watched.
+/// The definitions of the namespaces that are watched.
 #[derive(Clone)]
 pub struct Definitions {
     /// Projects.
@@ -158,18 +162,24 @@ pub struct Definitions {
 }
 
 impl Definitions {
-    /// The caches, and the work that fills them and keeps them up to date until it is dropped. With a namespace only that
-    /// one is watched.
-    pub fn start(client: &Client, namespace: Option<&str>) -> (Self, BoxFuture<'static, ()>) {
+    /// The caches, and the work that fills them and keeps them up to date until it is dropped.
+    ///
+    /// MetricsProviders and EventSinks are looked for in `and_own`, which has the operator's own namespace too: those there
+    /// may be meant for all.
+    pub fn start(
+        client: &Client,
+        namespaces: &Namespaces,
+        and_own: &Namespaces,
+    ) -> (Self, BoxFuture<'static, ()>) {
         let (changes, _) = broadcast::channel(CHANGES_KEPT);
-        let (shipyards, one) = watch(client, namespace, Kind::Shipyard, &changes);
-        let (remediations, two) = watch(client, namespace, Kind::Remediation, &changes);
-        let (job_configs, three) = watch(client, namespace, Kind::JobConfig, &changes);
-        let (objectives, four) = watch(client, namespace, Kind::Objective, &changes);
-        let (indicators, five) = watch(client, namespace, Kind::Indicator, &changes);
-        let (providers, six) = watch(client, namespace, Kind::Provider, &changes);
-        let (alert_routes, seven) = watch(client, namespace, Kind::AlertRoute, &changes);
-        let (event_sinks, eight) = watch(client, namespace, Kind::EventSink, &changes);
+        let (shipyards, one) = watch(client, namespaces, Kind::Shipyard, &changes);
+        let (remediations, two) = watch(client, namespaces, Kind::Remediation, &changes);
+        let (job_configs, three) = watch(client, namespaces, Kind::JobConfig, &changes);
+        let (objectives, four) = watch(client, namespaces, Kind::Objective, &changes);
+        let (indicators, five) = watch(client, namespaces, Kind::Indicator, &changes);
+        let (providers, six) = watch(client, and_own, Kind::Provider, &changes);
+        let (alert_routes, seven) = watch(client, namespaces, Kind::AlertRoute, &changes);
+        let (event_sinks, eight) = watch(client, and_own, Kind::EventSink, &changes);
         let definitions = Self {
             shipyards,
             remediations,
@@ -223,7 +233,7 @@ impl Definitions {
 
 fn watch<K>(
     client: &Client,
-    namespace: Option<&str>,
+    namespaces: &Namespaces,
     kind: Kind,
     changes: &broadcast::Sender<Change>,
 ) -> (Cache<K>, BoxFuture<'static, ()>)
@@ -236,17 +246,18 @@ where
         + Sync
         + 'static,
 {
-    let api: Api<Guarded<K>> = match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
     let (store, writer) = reflector::store();
-    (Cache { store }, keep(api, writer, kind, changes.clone()).boxed())
+    let config = watcher::Config::default().timeout(WATCH_TIMEOUT);
+    let events = namespaces.watch(client, config);
+    (
+        Cache { store },
+        keep(events, writer, kind, changes.clone()).boxed(),
+    )
 }
 
 /// Keeps one store up to date, and says after each change that it is there.
 async fn keep<K>(
-    api: Api<Guarded<K>>,
+    events: BoxStream<'static, watcher::Result<watcher::Event<Guarded<K>>>>,
     writer: Writer<Guarded<K>>,
     kind: Kind,
     changes: broadcast::Sender<Change>,
@@ -259,9 +270,8 @@ async fn keep<K>(
         + Sync
         + 'static,
 {
-    let events = watcher(api, watcher::Config::default().timeout(WATCH_TIMEOUT))
+    let events = events
         .modify(|object| object.meta_mut().managed_fields = None)
-        .default_backoff()
         .reflect(writer);
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
@@ -328,7 +338,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn everybody_who_waits_is_woken() {
-        let (definitions, work) = Definitions::start(&empty_cluster(), None);
+        let (definitions, work) = Definitions::start(&empty_cluster(), &Namespaces::All, &Namespaces::All);
         let waiting: Vec<_> = (0..3)
             .map(|_| {
                 let definitions = definitions.clone();
@@ -346,7 +356,7 @@ mod tests {
 
     #[tokio::test]
     async fn waiting_ends_with_the_work() {
-        let (definitions, work) = Definitions::start(&empty_cluster(), None);
+        let (definitions, work) = Definitions::start(&empty_cluster(), &Namespaces::All, &Namespaces::All);
         drop(work);
         assert_eq!(definitions.wait_until_ready().await, Err(Stopped));
     }

@@ -16,6 +16,11 @@ use crate::facts::clock::Clock;
 
 /// The namespace in which scenarios play.
 pub const NAMESPACE: &str = "demo";
+/// The namespace in which the operator runs.
+pub const OPERATORS: &str = "coxswain-system";
+/// What the operator may do, as it is shipped.
+const ROLE: &str = include_str!("../../config/rbac/role.yaml");
+const HOLD_ROLE: &str = include_str!("../../config/rbac/hold_role.yaml");
 /// When every world begins.
 const BEGINNING: &str = "2026-01-05T09:00:00Z";
 /// No scenario takes longer on the wall clock.
@@ -85,10 +90,12 @@ impl Operator {
 }
 
 impl World {
-    /// A fresh world. The runtime must be single-threaded and its clock paused: see [`World::run`].
+    /// A fresh world, in which the operator has the rights that are shipped. The runtime must be single-threaded and its clock paused: see [`World::run`].
     pub fn new() -> Self {
         let clock = Clock::tokio(BEGINNING.parse().expect("a timestamp"));
         let server = ApiServer::new(clock);
+        server.grant(None, ROLE);
+        server.grant(Some(OPERATORS), HOLD_ROLE);
         tokio::spawn(gc::run(server.clone()));
         let world = Self {
             client: server.client("user"),

@@ -84,11 +84,40 @@ fn the_chart_has_the_same_admission_policies() {
     assert!(copies.is_empty(), "not generated any more: {copies:?}");
 }
 
+/// `install.yaml` is what kustomize makes of `config/default`, which changes nothing of its files.
+#[test]
+fn the_file_to_install_from_is_config_default() {
+    let made = std::process::Command::new("bash")
+        .arg(root().join("hack/install-yaml.sh"))
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let committed = fs::read_to_string(root().join("install.yaml")).unwrap_or_default();
+    assert!(
+        String::from_utf8(made.stdout).unwrap() == committed,
+        "install.yaml is stale: run make generate"
+    );
+    // Each directory is one that only lists resources: what else kustomize does would be missing in the file.
+    for directory in [
+        "config/default",
+        "config/crd",
+        "config/rbac",
+        "config/admission",
+        "config/manager",
+    ] {
+        let text = fs::read_to_string(root().join(directory).join("kustomization.yaml")).unwrap();
+        let kustomization: serde_json::Map<String, Value> = serde_yaml::from_str(&text).unwrap();
+        let keys: Vec<&str> = kustomization.keys().map(String::as_str).collect();
+        assert_eq!(keys, ["apiVersion", "kind", "resources"], "{directory}");
+    }
+}
+
 #[test]
 fn kustomizations_name_every_file() {
     for (directory, below) in [
         ("config/crd", "bases/"),
         ("config/rbac", ""),
+        ("config/rbac/namespaced", ""),
         ("config/admission", ""),
         ("config/samples", ""),
     ] {

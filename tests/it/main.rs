@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod chart;
 mod cli;
 mod cluster;
 mod conformance;
@@ -30,4 +31,5 @@ mod prometheus;
 mod scenarios;
 mod server;
 mod simulate;
+mod stopping;
 mod virtual_time;

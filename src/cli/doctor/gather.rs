@@ -7,7 +7,7 @@ use k8s_openapi::{
         admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
         apps::v1::Deployment,
         authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
-        core::v1::{ConfigMap, Namespace, Service},
+        core::v1::{ConfigMap, Namespace, PodSpec, Service},
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
@@ -26,7 +26,10 @@ use crate::{
         cluster::{Cluster, Object},
         rbac,
     },
-    facts::holds::{HOLD_CONFIG_MAP, HOLD_LABEL},
+    facts::{
+        holds::{HOLD_CONFIG_MAP, HOLD_LABEL},
+        namespaces::Namespaces,
+    },
 };
 
 /// What is labelled so belongs to the installation.
@@ -188,32 +191,50 @@ async fn rights(
     operator_namespace: &str,
     deployments: Option<&Vec<Deployment>>,
 ) -> Read<Vec<String>> {
-    let pod = deployments.and_then(|all| all.first()).and_then(|d| {
-        d.spec
-            .as_ref()?
-            .template
-            .spec
-            .as_ref()?
-            .service_account_name
-            .clone()
-    });
-    let account = pod.unwrap_or_else(|| "coxswain".to_owned());
+    let pod = deployments
+        .and_then(|all| all.first())
+        .and_then(|d| d.spec.as_ref()?.template.spec.clone());
+    let account = pod.as_ref().and_then(|pod| pod.service_account_name.clone());
+    let account = account.unwrap_or_else(|| "coxswain".to_owned());
     let user = format!("system:serviceaccount:{operator_namespace}:{account}");
-    let asked = rbac::needed_by_operator()
-        .into_iter()
-        .map(|(group, resource, verb)| {
-            let (client, user) = (client.clone(), user.clone());
+    let places = pod.map_or(vec![None], |pod| places(&pod));
+    let everywhere = places == [None];
+    let needed = rbac::needed_by_operator(everywhere);
+    let asked = places.iter().flat_map(|place| {
+        let needed = needed.iter().cloned();
+        needed.map(|(group, resource, verb)| {
+            let (client, user, place) = (client.clone(), user.clone(), place.clone());
             async move {
-                let allowed = may(&client, &user, group, &resource, verb).await;
-                allowed.map(|allowed| (!allowed).then(|| format!("{verb} {resource}")))
+                let allowed = may(&client, &user, place.as_deref(), group, &resource, verb).await;
+                let place = place.map(|place| format!(" in {place}")).unwrap_or_default();
+                allowed.map(|allowed| (!allowed).then(|| format!("{verb} {resource}{place}")))
             }
-        });
+        })
+    });
+    let asked: Vec<_> = asked.collect();
     let all: Vec<Read<Option<String>>> = stream::iter(asked).buffered(AT_ONCE).collect().await;
     let all: Read<Vec<Option<String>>> = all.into_iter().collect();
     all.map(|missing| missing.into_iter().flatten().collect())
 }
 
-async fn may(client: &Client, user: &str, group: &str, resource: &str, verb: &str) -> Read<bool> {
+/// Where the operator works: in each namespace of its list, or everywhere.
+fn places(pod: &PodSpec) -> Vec<Option<String>> {
+    let mut variables = pod.containers.iter().flat_map(|c| c.env.iter().flatten());
+    let list = variables.find(|variable| variable.name == "COXSWAIN_WATCH_NAMESPACES");
+    match list.and_then(|list| list.value.as_ref()?.parse().ok()) {
+        Some(Namespaces::Only(names)) => names.into_iter().map(Some).collect(),
+        _ => vec![None],
+    }
+}
+
+async fn may(
+    client: &Client,
+    user: &str,
+    namespace: Option<&str>,
+    group: &str,
+    resource: &str,
+    verb: &str,
+) -> Read<bool> {
     let (resource, subresource) = match resource.split_once('/') {
         Some((resource, sub)) => (resource, Some(sub.to_owned())),
         None => (resource, None),
@@ -222,6 +243,7 @@ async fn may(client: &Client, user: &str, group: &str, resource: &str, verb: &st
         spec: SubjectAccessReviewSpec {
             user: Some(user.to_owned()),
             resource_attributes: Some(ResourceAttributes {
+                namespace: namespace.map(str::to_owned),
                 group: Some(group.to_owned()),
                 resource: Some(resource.to_owned()),
                 subresource,

@@ -4,6 +4,7 @@
 //! preconditions, selectors, watches with bookmarks and 410 Gone, pruning and defaulting by a kind's schema. It has
 //! no admission, no patterns or CEL, no patch strategies of its own: server-side apply is a merge here.
 
+mod authority;
 mod faults;
 mod handlers;
 mod kinds;
@@ -31,6 +32,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch as notify;
 use tokio_util::sync::CancellationToken;
 
+pub use authority::USED_RIGHTS;
 pub use faults::{Call, Deliver, Delivery, DeliveryHook, Fault, Hook, Logged};
 pub use kinds::{Kind, custom};
 pub use refusal::{Refusal, by_code};
@@ -58,6 +60,8 @@ struct Shared {
 struct State {
     store: store::Store,
     faults: faults::Faults,
+    /// None: the operator may do everything.
+    authority: Option<authority::Authority>,
     log: Vec<Logged>,
     requests: usize,
     writes: usize,
@@ -96,6 +100,7 @@ impl ApiServer {
         let state = State {
             store: store::Store::new(),
             faults: faults::Faults::default(),
+            authority: None,
             log: Vec::new(),
             requests: 0,
             writes: 0,
@@ -165,6 +170,17 @@ impl ApiServer {
             .filter(|l| l.call.write.is_some())
             .cloned()
             .collect()
+    }
+
+    /// From now on the operator may do only what its roles allow, and has none.
+    pub fn guard(&self) {
+        self.state().authority = Some(authority::Authority::default());
+    }
+
+    /// The operator is given this Role or ClusterRole, in YAML: in a namespace, or everywhere.
+    pub fn grant(&self, namespace: Option<&str>, role: &str) {
+        let mut state = self.state();
+        state.authority.get_or_insert_default().grant(namespace, role);
     }
 
     /// From now on, `hook` decides what becomes of each request of the operator.

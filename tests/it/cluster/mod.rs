@@ -7,6 +7,7 @@ mod delivery;
 mod files;
 mod gate;
 pub mod harness;
+mod helm;
 mod jobs;
 mod readme;
 mod results;

@@ -11,7 +11,7 @@ use std::{
 use coxswain::{
     api::{Evaluation, HasConfigStatus, Remediation, Shipyard},
     controllers::{Context, definitions},
-    facts::{clock::Clock, stores::Definitions},
+    facts::{clock::Clock, namespaces::Namespaces, stores::Definitions},
 };
 use k8s_openapi::api::core::v1::{Event, Namespace};
 use kube::{
@@ -74,7 +74,7 @@ async fn definitions_say_whether_they_are_in_force() {
         )
         .await
         .unwrap();
-    let (cached, watching) = Definitions::start(&client, None);
+    let (cached, watching) = Definitions::start(&client, &Namespaces::All, &Namespaces::All);
     let context = Context::new(client.clone(), Clock::System);
     let working = tokio::spawn(async move {
         tokio::join!(watching, definitions::run(context, cached));

@@ -14,8 +14,10 @@ mod healing;
 mod history;
 mod images;
 mod inputs;
+mod namespaced;
 mod parallel;
 mod recorded;
+mod rights;
 mod sinks;
 mod targets;
 mod tries;
@@ -31,6 +33,7 @@ use coxswain::{
     },
     cli::cluster::Cluster,
     controllers::{self, Context, Options},
+    facts::namespaces::Namespaces,
     testing::{Metrics, Operator, Play, Post, Seat, World, player::mentions, server::Logged},
 };
 use k8s_openapi::api::batch::v1::Job;
@@ -54,12 +57,17 @@ pub const fn hours(n: u64) -> Duration {
 
 /// The operator's main function: what `coxswain run` does when it has a client.
 pub async fn coxswain(seat: Seat, metrics: Metrics) {
-    coxswain_sending(seat, metrics, Post::default()).await;
+    coxswain_in(Namespaces::All, seat, metrics).await;
 }
 
-/// As [`coxswain`], with sinks.
-pub async fn coxswain_sending(seat: Seat, metrics: Metrics, post: Post) {
-    let context = Context::sending(seat.client, seat.clock, Arc::new(post));
+/// As [`coxswain`], in these namespaces.
+pub async fn coxswain_in(namespaces: Namespaces, seat: Seat, metrics: Metrics) {
+    coxswain_sending(namespaces, seat, metrics, Post::default()).await;
+}
+
+/// As [`coxswain_in`], with sinks.
+pub async fn coxswain_sending(namespaces: Namespaces, seat: Seat, metrics: Metrics, post: Post) {
+    let context = Context::sending(seat.client, seat.clock, namespaces, Arc::new(post));
     let options = Options {
         own_namespace: "coxswain-system".to_owned(),
         allowed_images: Default::default(),
@@ -81,7 +89,7 @@ pub fn people(world: &World) -> Cluster {
 /// Starts the operator.
 pub fn start(world: &World, name: &str) -> Operator {
     world.start(name, |seat| {
-        coxswain_sending(seat, world.metrics.clone(), world.post.clone())
+        coxswain_sending(Namespaces::All, seat, world.metrics.clone(), world.post.clone())
     })
 }
 

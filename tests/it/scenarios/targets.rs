@@ -47,6 +47,11 @@ fn scale(server: &ApiServer, manager: &str, replicas: i32) {
 /// The first action does this to the cluster, and nothing heals.
 async fn open(world: World, kind: &str, deed: impl Fn(&ApiServer) + Send + Sync + 'static) -> Shop {
     world.apply(CART);
+    // What docs/tasks.md says to bind.
+    world.server.grant(
+        Some(NAMESPACE),
+        "rules: [{apiGroups: [apps], resources: [deployments], verbs: [get]}]",
+    );
     let shop = Shop::open_with(world, &shop(kind, "cart"), "nothing").await;
     let deed = std::sync::Arc::new(deed);
     shop.world.player.script(move |job| {
