@@ -25,9 +25,9 @@ const (
 	scripts = root + "/config/argocd/resource_customizations/" + group
 )
 
-// definitions are the kinds that are only configuration. EventSink is one of them where it is served.
+// definitions are the kinds that are only configuration.
 var definitions = []string{
-	"AlertRoute", "JobConfig", "MetricsProvider", "Remediation", "ServiceLevelIndicator", "ServiceLevelObjective", "Shipyard",
+	"AlertRoute", "EventSink", "JobConfig", "MetricsProvider", "Remediation", "ServiceLevelIndicator", "ServiceLevelObjective", "Shipyard",
 }
 
 // object is one stored object, and where it stands: `SequenceExecution/paused`.

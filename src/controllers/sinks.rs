@@ -378,12 +378,14 @@ impl Worker<'_> {
         for letter in letters {
             match self.context.effects.outlet.send(self.name, sink, &letter).await {
                 Ok(()) => {
+                    self.context.effects.telemetry.letter("delivered");
                     self.tally.delivered += 1;
                     self.tally.trouble = None;
                 }
                 Err(SendError::Unavailable { why, after }) => {
                     let since = *self.failing.entry(letter.id.clone()).or_insert_with(Instant::now);
                     if since.elapsed() < sink.retry_for {
+                        self.context.effects.telemetry.letter("unavailable");
                         self.tally.news |= self.tally.trouble.as_ref() != Some(&why);
                         self.tally.trouble = Some(why);
                         return Some(after.unwrap_or_default());
@@ -422,6 +424,7 @@ impl Worker<'_> {
             let events = &self.context.effects.events;
             events.tell(object.as_ref(), now, vec![Note::warning("Undelivered", text)]);
         }
+        self.context.effects.telemetry.letter("undelivered");
         self.tally.undelivered += 1;
         self.tally.last_undelivered = Some(Undelivered {
             id: letter.id.clone(),

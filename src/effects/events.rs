@@ -4,7 +4,10 @@
 //! decision, and what finds no room in the queue is dropped and logged. They are core Events, not those of
 //! `events.k8s.io`, because `kubectl describe` sorts by the `lastTimestamp` that only the former may carry.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU16, Ordering},
+};
 
 use k8s_openapi::{
     api::core::v1::{Event, EventSource, ObjectReference},
@@ -26,6 +29,8 @@ const NAME_MAX: usize = 200;
 pub struct Events {
     queue: mpsc::Sender<Event>,
     telemetry: Arc<Telemetry>,
+    /// Tells apart what is told of one object in one microsecond.
+    count: Arc<AtomicU16>,
 }
 
 impl Events {
@@ -58,7 +63,11 @@ impl Events {
                 }
             }
         });
-        Self { queue, telemetry }
+        Self {
+            queue,
+            telemetry,
+            count: Arc::default(),
+        }
     }
 
     /// Tells, about `object`, what happened at `now`.
@@ -67,7 +76,8 @@ impl Events {
         K: Resource,
         K::DynamicType: Default,
     {
-        for (index, note) in notes.into_iter().enumerate() {
+        for note in notes {
+            let index = self.count.fetch_add(1, Ordering::Relaxed);
             let event = event(object, now, index, note);
             if let Err(error) = self.queue.try_send(event) {
                 tracing::warn!(%error, "an Event was dropped");
@@ -77,14 +87,14 @@ impl Events {
     }
 }
 
-fn event<K>(object: &K, now: jiff::Timestamp, index: usize, note: Note) -> Event
+fn event<K>(object: &K, now: jiff::Timestamp, index: u16, note: Note) -> Event
 where
     K: Resource,
     K::DynamicType: Default,
 {
     let name = object.name_any();
     // Names sort as the story goes, because kubectl sorts by whole seconds only.
-    let own = format!("{}.{:x}{index:02x}", cut(&name, NAME_MAX), now.as_microsecond());
+    let own = format!("{}.{:x}{index:04x}", cut(&name, NAME_MAX), now.as_microsecond());
     let text = cut(&note.text, NOTE_MAX).to_owned();
     Event {
         metadata: ObjectMeta {

@@ -72,6 +72,7 @@ pub struct Telemetry {
     reconciliations: Histograms<Controller>,
     failures: Counters<Failure>,
     events_dropped: Counter,
+    letters: Counters<Outcome>,
 }
 
 impl Default for Telemetry {
@@ -166,6 +167,10 @@ impl Telemetry {
                 "coxswain_events_dropped_total",
                 "Kubernetes Events that found no room in the queue, or that the API server did not take",
             ),
+            letters: all.counters(
+                "coxswain_sink_letters_total",
+                "What was sent to EventSinks, by what came of it",
+            ),
             registry: all.registry,
             described: all.described,
             live,
@@ -243,6 +248,14 @@ impl Telemetry {
     /// A Kubernetes Event was not told.
     pub fn event_dropped(&self) {
         self.events_dropped.inc();
+    }
+
+    /// Something was sent to an EventSink: `delivered`, `unavailable` (it is sent again) or `undelivered`.
+    pub fn letter(&self, outcome: &'static str) {
+        let of = Outcome {
+            outcome: Value::Borrowed(outcome),
+        };
+        self.letters.at(&of).inc();
     }
 
     /// A request to the server was answered with this status after so long.

@@ -12,6 +12,9 @@ use axum::{Router, body::Body, http::Request};
 use coxswain::{
     api::ProblemEvent,
     controllers::{self, Context, Options},
+    core::outbound::position::Position,
+    effects::outlet::SendError,
+    facts::namespaces::Namespaces,
     server::{self, Caches},
     telemetry::{CONTENT_TYPE, Described, Telemetry},
     testing::{Call, Fault, Operator, Play, Verb, World},
@@ -267,9 +270,10 @@ impl Watched {
     async fn start(world: World, test: &str) -> Self {
         let tokens = Tokens::new(test);
         let (settings, metrics) = (tokens.settings(), Arc::new(world.metrics.clone()));
+        let post = Arc::new(world.post.clone());
         let (send, routes) = oneshot::channel();
         let operator = world.start("operator", |seat| async move {
-            let context = Context::new(seat.client, seat.clock);
+            let context = Context::sending(seat.client, seat.clock, Namespaces::All, post);
             let (ready, is_ready) = watch::channel(false);
             let (caches, shared) = watch::channel(None);
             let telemetry = context.effects.telemetry.clone();
@@ -417,9 +421,21 @@ fn healing() -> Vec<Scrape> {
     })
 }
 
+const SINK: &str = "
+apiVersion: coxswain.dev/v1alpha1
+kind: EventSink
+metadata: {name: events}
+spec: {http: {url: 'http://events'}}
+";
+
 /// Nothing helps; what runs fails; and a hold keeps another run waiting until it expires.
 fn in_vain() -> Vec<Scrape> {
     World::run(async |world: World| {
+        world.apply(SINK);
+        world.post.takes(|_, letter| match letter.position {
+            Position::Ended => Err(SendError::Refused("HTTP 400".to_owned())),
+            _ => Ok(()),
+        });
         let mut shop = Watched::open(world, "nothing", "metrics-vain").await;
         shop.world.apply(&problem("slow-1", "slow"));
         assert_eq!(shop.closed("slow-1", mins(30)).await, "Exhausted");
@@ -427,6 +443,8 @@ fn in_vain() -> Vec<Scrape> {
             shop.now("coxswain_executions_ended_total", &[("phase", "Exhausted")]),
             1.0
         );
+        let sent = |outcome| shop.now("coxswain_sink_letters_total", &[("outcome", outcome)]);
+        assert_eq!((sent("delivered"), sent("undelivered")), (26.0, 1.0));
         shop.world.player.script(|_| Play::exits(1));
         shop.world.apply(&problem("errors-1", "errors"));
         shop.closed("errors-1", mins(30)).await;

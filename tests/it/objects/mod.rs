@@ -67,8 +67,9 @@ const PHASES: [(&str, &[&str]); 5] = [
         &["Delivering", "Waiting", "Held", "Delivered", "Failed", "Aborted"],
     ),
 ];
-const DEFINITIONS: [&str; 7] = [
+const DEFINITIONS: [&str; 8] = [
     "AlertRoute",
+    "EventSink",
     "JobConfig",
     "MetricsProvider",
     "Remediation",
