@@ -42,6 +42,7 @@ pub trait Labels:
     const NAMES: &'static [&'static str];
 
     /// The same, with [`OTHER`] in place of what users wrote.
+    #[must_use]
     fn other(&self) -> Self;
 }
 

@@ -300,7 +300,7 @@ impl Watched {
         let (inbound, health) = routes.await.unwrap();
         let mut watched = Self {
             world,
-            operator: operator,
+            operator,
             inbound,
             health,
             scrapes: Vec::new(),
