@@ -145,7 +145,8 @@ async fn a_sidecar_that_never_ends_keeps_neither_the_task_nor_the_job() {
         .collect();
     assert_eq!(running, ["sidecar"]);
     // A minute after its own container's end, and then the kubelet lets the sidecar have its 30 seconds.
-    let gone = await_condition(jobs, &recorded.name, is_deleted(&job.uid().unwrap()));
+    let uid = job.uid().unwrap();
+    let gone = await_condition(jobs, &recorded.name, is_deleted(&uid));
     tokio::time::timeout(Duration::from_secs(120), gone)
         .await
         .expect("the Job is deleted")
