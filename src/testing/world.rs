@@ -207,12 +207,12 @@ impl World {
         }
     }
 
-    /// Starts an incarnation of the operator. `program` is its main function.
+    /// Starts an incarnation of the operator, with its roles. `program` is its main function.
     pub fn start<F>(&self, name: &str, program: impl FnOnce(Seat) -> F) -> Operator
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (caller, client) = self.server.operator_client(name);
+        let (caller, client) = self.server.guarded_client(name);
         let shutdown = CancellationToken::new();
         let body = program(Seat {
             client,

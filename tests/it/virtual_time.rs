@@ -56,6 +56,9 @@ fn ten_hours_of_hourly_looks_take_no_time() {
 fn who_crashed_does_nothing_more() {
     World::run(async |world: World| {
         world.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {n: '0'}}");
+        // This one is no operator, and writes what that may not.
+        let rule = "rules: [{apiGroups: [''], resources: [configmaps], verbs: [patch]}]";
+        world.server.grant(None, rule);
         let operator = world.start("operator", |seat: Seat| async move {
             // Not even what it left behind may go on.
             tokio::spawn(async move {

@@ -193,10 +193,8 @@ impl ApiServer {
     /// Carries a request out.
     fn perform(&self, caller: &Arc<Caller>, asked: &Asked, entry: usize) -> Result<Outcome, Refusal> {
         let target = &asked.target;
-        if let Some(authority) = &self.state().authority
-            && caller.counted
-        {
-            authority.check(&caller.name, target)?;
+        if caller.guarded {
+            self.state().authority.check(&caller.name, target)?;
         }
         let kind = self.state().store.table(&target.resource)?.kind.clone();
         if kind.version != target.version {

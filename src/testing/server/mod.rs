@@ -60,8 +60,8 @@ struct Shared {
 struct State {
     store: store::Store,
     faults: faults::Faults,
-    /// None: the operator may do everything.
-    authority: Option<authority::Authority>,
+    /// What guarded callers may do.
+    authority: authority::Authority,
     log: Vec<Logged>,
     requests: usize,
     writes: usize,
@@ -74,6 +74,8 @@ pub struct Caller {
     pub name: String,
     /// Whether it is the operator: its requests are numbered and meet the injected faults.
     pub counted: bool,
+    /// Whether it may do only what the operator's roles allow.
+    pub guarded: bool,
     dead: CancellationToken,
 }
 
@@ -100,7 +102,7 @@ impl ApiServer {
         let state = State {
             store: store::Store::new(),
             faults: faults::Faults::default(),
-            authority: None,
+            authority: authority::Authority::default(),
             log: Vec::new(),
             requests: 0,
             writes: 0,
@@ -120,18 +122,24 @@ impl ApiServer {
 
     /// A client for people and actors: not counted, and free of injected faults.
     pub fn client(&self, name: &str) -> kube::Client {
-        self.connect(name, false).1
+        self.connect(name, false, false).1
     }
 
-    /// A client for one incarnation of the operator.
+    /// A client whose requests are counted and meet the injected faults, as the operator's do; it may do everything.
     pub fn operator_client(&self, name: &str) -> (Arc<Caller>, kube::Client) {
-        self.connect(name, true)
+        self.connect(name, true, false)
     }
 
-    fn connect(&self, name: &str, counted: bool) -> (Arc<Caller>, kube::Client) {
+    /// A client for one incarnation of the operator: as [`ApiServer::operator_client`], with the operator's roles.
+    pub fn guarded_client(&self, name: &str) -> (Arc<Caller>, kube::Client) {
+        self.connect(name, true, true)
+    }
+
+    fn connect(&self, name: &str, counted: bool, guarded: bool) -> (Arc<Caller>, kube::Client) {
         let caller = Arc::new(Caller {
             name: name.to_owned(),
             counted,
+            guarded,
             dead: CancellationToken::new(),
         });
         let connection = Connection {
@@ -172,15 +180,15 @@ impl ApiServer {
             .collect()
     }
 
-    /// From now on the operator may do only what its roles allow, and has none.
-    pub fn guard(&self) {
-        self.state().authority = Some(authority::Authority::default());
+    /// From now on the operator has no role.
+    pub fn revoke(&self) {
+        self.state().authority = authority::Authority::default();
     }
 
     /// The operator is given this Role or ClusterRole, in YAML: in a namespace, or everywhere.
     pub fn grant(&self, namespace: Option<&str>, role: &str) {
         let mut state = self.state();
-        state.authority.get_or_insert_default().grant(namespace, role);
+        state.authority.grant(namespace, role);
     }
 
     /// From now on, `hook` decides what becomes of each request of the operator.

@@ -21,7 +21,7 @@ fn open_in(world: &World, namespace: &str, yaml: &str) {
 
 /// Three namespaces with a sick shop each; the operator works in two of them, and has its rights there.
 fn open(world: &World) -> Operator {
-    world.server.guard();
+    world.server.revoke();
     world.server.grant(Some(OPERATORS), OWN_ROLE);
     for namespace in ["demo", "other"] {
         world.server.grant(Some(namespace), ROLE);
@@ -132,7 +132,7 @@ fn the_label_of_a_namespace_holds_it_there_too() {
 #[test]
 fn while_a_namespace_can_t_be_read_nothing_is_decided_anywhere() {
     World::run(async |world: World| {
-        world.server.guard();
+        world.server.revoke();
         world.server.grant(Some(OPERATORS), OWN_ROLE);
         world.server.grant(Some("demo"), ROLE);
         let _operator = start_in(&world, "demo,other");
