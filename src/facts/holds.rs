@@ -94,9 +94,14 @@ impl Holds {
         labels && filled(&self.config_maps).await.is_ok()
     }
 
-    /// How many hold the whole installation, and how many one namespace.
+    /// How many hold the whole installation, and how many one namespace; where labels of namespaces are not watched, the
+    /// latter are not known and not counted.
     pub fn count(&self) -> (usize, usize) {
-        (self.config_maps.len(), self.namespaces.len())
+        let labelled = match &self.labels {
+            Labels::Watched(namespaces) => namespaces.len(),
+            Labels::Asked { .. } => 0,
+        };
+        (self.config_maps.len(), labelled)
     }
 
     /// Who holds this namespace back, for people.
