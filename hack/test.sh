@@ -122,6 +122,7 @@ cluster() {
 	timed "make demo" make demo VARIANT=remediation
 	local tool
 	tool=$(cluster_tool)
+	quietly "$tool" load-image --name "$COXSWAIN_DEMO_CLUSTER" "$(hack/images/build.sh --only alertmanager)"
 	COXSWAIN_TEST_KUBECONFIG=$("$tool" --name "$COXSWAIN_DEMO_CLUSTER" kubeconfig) \
 		COXSWAIN_TEST_KUBECTL="$tool --name $COXSWAIN_DEMO_CLUSTER kubectl" HELM=$(hack/images/build.sh --helm) \
 		cargo test --quiet --locked --features testing --test it cluster:: -- --ignored --skip readme --skip cluster::helm --nocapture --test-threads 4

@@ -22,7 +22,7 @@ readonly here repo cache
 # shellcheck source=lib.sh
 . "$here/lib.sh"
 
-readonly all=(busybox helm locust prometheus helloservice)
+readonly all=(busybox helm locust prometheus helloservice) # alertmanager only when it is asked for
 
 usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
 

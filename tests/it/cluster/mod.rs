@@ -1,5 +1,6 @@
 //! On a real cluster with containers and the operator in it; `hack/test.sh cluster` brings both up.
 
+mod alerts;
 mod all_jobs;
 mod blocked;
 mod by_hand;

@@ -10,10 +10,10 @@ use tokio::sync::Mutex;
 use super::harness::{Cluster, done, kubectl};
 
 /// One at a time: they measure how quick a service is, on a machine that may have two cores.
-static QUIET: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
+pub static QUIET: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
 
-/// Makes the service of this variant sick and raises its problem; the problem's name.
-async fn raise(variant: &str, directory: &str) -> String {
+/// Makes the service of this variant sick.
+pub async fn set_up(variant: &str) {
     let root = env!("CARGO_MANIFEST_DIR");
     let setup = format!("{root}/examples/tutorial/setup.sh");
     let kubectl_words = std::env::var("COXSWAIN_TEST_KUBECTL").unwrap_or_else(|_| "kubectl".into());
@@ -37,6 +37,11 @@ async fn raise(variant: &str, directory: &str) -> String {
             .unwrap()
     });
     assert!(set_up.await.unwrap().success(), "setup.sh");
+}
+
+/// Makes the service of this variant sick and raises its problem; the problem's name.
+async fn raise(variant: &str, directory: &str) -> String {
+    set_up(variant).await;
     kubectl(&["apply", "-k", directory], "");
     let name = kubectl(
         &["create", "-f", &format!("{directory}/problem.yaml"), "-o", "name"],
@@ -50,7 +55,7 @@ fn show(run: &SequenceExecution) {
     println!("{}", render(run, jiff::Timestamp::now(), Style::default()));
 }
 
-fn directory(variant: &str) -> String {
+pub fn directory(variant: &str) -> String {
     format!("{}/examples/tutorial/{variant}", env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -66,10 +71,12 @@ async fn replicas(cluster: &Cluster, namespace: &str) -> Option<i32> {
 #[tokio::test]
 #[ignore = "needs a cluster (make test-cluster)"]
 async fn the_demo_healed_the_tutorials_service_by_scaling() {
+    let _quiet = QUIET.lock().await;
     let cluster = Cluster::connect().await;
     let problems = cluster.api::<ProblemEvent>("fulltour");
     let all = problems.list(&ListParams::default()).await.unwrap().items;
-    let newest = all.iter().max_by_key(|p| p.creation_timestamp());
+    let raised = all.iter().filter(|p| p.name_any().starts_with("slow-main-page-"));
+    let newest = raised.max_by_key(|p| p.creation_timestamp());
     let problem = newest.expect("a problem: make demo raises it").name_any();
     let run = cluster
         .wait_run("fulltour", &problem, Duration::from_secs(10), "the end", done)
