@@ -3,7 +3,7 @@
 #   make test   everything that CI checks
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: model fuzz bench bench-gate bench-jobs bench-simulate bench-step bench-sequence bench-memory help demo demo-down test test-rust test-chart test-sdk test-go test-prometheus test-control-plane test-cluster test-readme lint generate image install-deps
+.PHONY: model fuzz bench bench-gate bench-jobs bench-simulate bench-step bench-sequence bench-inbound bench-memory help demo demo-down test test-rust test-chart test-sdk test-go test-prometheus test-control-plane test-cluster test-readme lint generate image install-deps
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ bench-simulate: ## The tutorial, simulated
 
 bench-sequence: ## Four Jobs in one run, in three ways; and the time from one Job to the next
 	@hack/bench.sh sequence
+
+bench-inbound: ## Events and alerts over HTTP
+	@hack/bench.sh inbound
 
 bench-memory: ## Memory and quiet, with nothing and with thousands of runs
 	@hack/bench.sh memory

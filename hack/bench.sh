@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures what docs/performance.md says, on clusters of its own. Each figure is a line of a Markdown table on stdout.
 #
-#   bench.sh [all|step|gate|jobs|simulate|sequence|memory]
+#   bench.sh [all|step|gate|jobs|simulate|sequence|inbound|memory]
 set -euo pipefail
 # shellcheck source=lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
@@ -12,8 +12,8 @@ unset KUBECONFIG
 
 what=${1:-all}
 case $what in
-all | step | gate | jobs | simulate | sequence | memory) ;;
-*) die "there is nothing '$what' to measure; there are: all, step, gate, jobs, simulate, sequence, memory" ;;
+all | step | gate | jobs | simulate | sequence | inbound | memory) ;;
+*) die "there is nothing '$what' to measure; there are: all, step, gate, jobs, simulate, sequence, inbound, memory" ;;
 esac
 
 # The pure engine alone; this needs no cluster.
@@ -81,7 +81,7 @@ if [ "$what" = all ]; then
 	measure_jobs
 	measure_simulate
 fi
-if [ "$what" != memory ]; then
+if [ "$what" = all ] || [ "$what" = sequence ]; then
 	mapfile -t images < <(hack/images/build.sh --only busybox)
 	quietly "$tool" up --name "$name"
 	quietly "$tool" load-image --name "$name" "${images[@]}"
@@ -92,5 +92,6 @@ fi
 if [ "$what" != sequence ]; then
 	quietly "$tool" up --control-plane-only --name "$name"
 	prepare "$tool" --name "$name" kubectl
-	measure bench::memory::memory_and_quiet
+	[ "$what" = memory ] || measure bench::inbound::events_and_alerts
+	[ "$what" = inbound ] || measure bench::memory::memory_and_quiet
 fi

@@ -1,5 +1,6 @@
 //! Measurements (`make bench`): they print figures, and fail where a figure is worse than what Coxswain promises.
 
+mod inbound;
 mod memory;
 mod operator;
 mod proxy;

@@ -24,6 +24,11 @@ pub struct Process {
 impl Process {
     /// Starts the binary that `COXSWAIN_BENCH_BINARY` names, as the service account of `config/rbac`.
     pub async fn start() -> Self {
+        Self::start_with(&[("COXSWAIN_LISTEN", "")]).await
+    }
+
+    /// As [`Process::start`], with these variables.
+    pub async fn start_with(variables: &[(&str, &str)]) -> Self {
         let token = kubectl(
             &[
                 "create",
@@ -68,6 +73,7 @@ impl Process {
             .env("KUBECONFIG", &file)
             .env("COXSWAIN_HEALTH_ADDRESS", health.to_string())
             .env("COXSWAIN_LOG", "warn")
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -78,8 +84,17 @@ impl Process {
 
     /// The memory that it has now, in MiB.
     pub fn resident(&self) -> f64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory that it ever had, in MiB.
+    pub fn peak(&self) -> f64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, field: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|l| l.starts_with(field)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
     }
 
