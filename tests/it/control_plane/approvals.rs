@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 
+use coxswain::{api::Approval, effects::Effects};
+use kube::Api;
+
 use super::users::*;
 
 fn yes(by: &str) -> Value {
@@ -275,5 +278,53 @@ async fn the_verb_may_be_given_for_one_question() {
         .unwrap();
     let other = scribe.merge("Approval", "other", answers(&[yes(SCRIBE)])).await;
     refused(other, "needs the verb approve");
+    world.end().await;
+}
+
+/// What an event `approval.finished` comes to: docs/events.md has the role.
+#[tokio::test]
+#[ignore = "needs a cluster (KUBECONFIG) with the CRDs"]
+async fn an_answer_that_comes_as_an_event_is_its_users_own() {
+    let world = World::new("events", true).await;
+    world.operator().await.create(&question("q")).await.unwrap();
+    let itself = world.operator_itself().await;
+    let effects = Effects::new(itself.clone());
+    let asked = Api::<Approval>::namespaced(itself, &world.namespace);
+    let answered = async |by: &str| {
+        let mut question = asked.get("q").await.unwrap();
+        question
+            .spec
+            .answers
+            .push(serde_json::from_value(yes(by)).unwrap());
+        effects.write_as(APPROVER, &question).await
+    };
+    let why = answered(APPROVER).await.unwrap_err().to_string();
+    assert!(why.contains("cannot impersonate resource \"users\""), "{why}");
+
+    let (group, name) = ("rbac.authorization.k8s.io", "coxswain-as-ann");
+    let rule = json!({"apiGroups": [""], "resources": ["users"], "resourceNames": [APPROVER], "verbs": ["impersonate"]});
+    world
+        .apply(&json!({"apiVersion": format!("{group}/v1"), "kind": "ClusterRole", "metadata": {"name": name}, "rules": [rule]}))
+        .await;
+    world
+        .apply(&json!({"apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding", "metadata": {"name": name},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": "coxswain", "namespace": "coxswain-system"}]}))
+        .await;
+    until("the operator may act as ann", || async {
+        !answered(MANAGER)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("cannot impersonate")
+    })
+    .await;
+    let forged = answered(MANAGER).await.unwrap_err().to_string();
+    assert!(
+        forged.contains("you answer for nobody but yourself; write by: ann"),
+        "{forged}"
+    );
+    let written = answered(APPROVER).await.unwrap();
+    assert_eq!(written.spec.answers[0].by, APPROVER);
     world.end().await;
 }

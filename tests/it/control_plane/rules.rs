@@ -323,3 +323,44 @@ async fn a_verdict_stays_what_it_is_and_may_be_taken_out_of_comparisons() {
     world.user(ADMIN).await.merge(kind, "e", labelled).await.unwrap();
     world.end().await;
 }
+
+#[tokio::test]
+#[ignore = "needs a cluster (KUBECONFIG) with the CRDs"]
+async fn where_requests_go_and_which_alerts_start_what_is_for_administrators_to_say() {
+    let world = World::new("admins", true).await;
+    let (editor, admin) = (world.user(EDITOR).await, world.user(ADMIN).await);
+    let sink = of(
+        "EventSink",
+        "s",
+        json!({"http": {"url": "https://events.example.com"}, "notify": {}}),
+    );
+    let route = of("AlertRoute", "r", json!({"project": {"default": "shop"}}));
+    for (object, plural) in [(&sink, "eventsinks"), (&route, "alertroutes")] {
+        refused(
+            editor.create(object).await,
+            &format!("cannot create resource \"{plural}\""),
+        );
+        admin.create(object).await.unwrap();
+    }
+    for (object, says) in [
+        (
+            of("AlertRoute", "x", json!({"service": {}})),
+            "name a label, an annotation or a default",
+        ),
+        (
+            of("EventSink", "x", json!({"http": {"url": "ftp://events"}})),
+            "spec.http.url in body should match '^https?://'",
+        ),
+        (
+            of(
+                "EventSink",
+                "x",
+                json!({"http": {"url": "http://events"}, "retryFor": "soon"}),
+            ),
+            "spec.retryFor",
+        ),
+    ] {
+        refused(admin.create(&object).await, says);
+    }
+    world.end().await;
+}

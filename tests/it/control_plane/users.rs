@@ -6,10 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::api::{authorization::v1::SubjectAccessReview, core::v1::Namespace};
+use k8s_openapi::api::{
+    authorization::v1::SubjectAccessReview,
+    core::v1::{Namespace, ServiceAccount},
+};
 use kube::{
     Api, Client, Config, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    config::AuthInfo,
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
 use serde_json::{Value, json};
@@ -216,6 +220,23 @@ impl World {
             client: Client::try_from(config).unwrap(),
             namespace: self.namespace.clone(),
         }
+    }
+
+    /// A client with the operator's own token: as its pod has it, so that what it impersonates is judged.
+    pub(super) async fn operator_itself(&self) -> Client {
+        let accounts = Api::<ServiceAccount>::namespaced(self.root.clone(), "coxswain-system");
+        let request =
+            serde_json::from_value(json!({"spec": {"audiences": [], "expirationSeconds": 3600}})).unwrap();
+        let granted = accounts
+            .create_token_request("coxswain", &PostParams::default(), &request)
+            .await
+            .unwrap();
+        let mut config = Config::infer().await.unwrap();
+        config.auth_info = AuthInfo {
+            token: Some(granted.status.unwrap().token.into()),
+            ..AuthInfo::default()
+        };
+        Client::try_from(config).unwrap()
     }
 
     fn all(&self, object: &Value) -> Api<DynamicObject> {
