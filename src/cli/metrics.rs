@@ -53,10 +53,10 @@ mod tests {
 
     #[test]
     fn the_table_takes_its_place_and_nothing_else() {
-        let page = format!("# Metrics\n\n{BEGIN}old\n{END}\n## Alerts\n");
+        let page = format!("# Metrics\n\n{BEGIN}what was here\n{END}\n## Alerts\n");
         let renewed = renew(&page).unwrap();
         assert!(renewed.starts_with("# Metrics\n\n<!--") && renewed.ends_with("-->\n\n## Alerts\n"));
-        assert!(renewed.contains("| `coxswain_ready` | gauge |  |") && !renewed.contains("old"));
+        assert!(renewed.contains("| `coxswain_ready` | gauge |  |") && !renewed.contains("was here"));
         assert_eq!(renew(&renewed).unwrap(), renewed);
         assert!(renew("# Metrics\n").unwrap_err().to_string().contains("add them"));
     }

@@ -1,5 +1,6 @@
 //! SequenceExecutions: gathers facts, decides, writes the status, carries the effects out.
 
+mod forsaken;
 mod places;
 
 use std::{
@@ -144,13 +145,15 @@ pub async fn run(
             |_, never: &Infallible, _| match *never {},
             me.clone(),
         );
-    controller
-        .for_each(|result| async move {
-            if let Err(error) = result {
-                tracing::debug!(%error, "execution controller");
-            }
-        })
-        .await;
+    let controller = controller.for_each(|result| async move {
+        if let Err(error) = result {
+            tracing::debug!(%error, "execution controller");
+        }
+    });
+    tokio::select! {
+        () = controller => {}
+        () = forsaken::sweep(&me) => {}
+    }
 }
 
 impl Executions {

@@ -21,6 +21,7 @@ use crate::{
 const CREATE_SECS: i64 = 300;
 /// How long an ended container's Job may take to end too.
 const LINGER_SECS: i64 = 60;
+const LINGER: Duration = Duration::from_secs(60);
 /// How long a finished Job's pod may take to be seen.
 const POD_GRACE_SECS: i64 = 5;
 
@@ -141,6 +142,19 @@ pub fn lingers(job: &Job, finished_at: Timestamp, patience: Duration, now: Times
     end_of(job).is_none()
         && job.metadata.deletion_timestamp.is_none()
         && now.duration_since(finished_at) >= patience.signed()
+}
+
+/// Whether the Job controller says that it has ended.
+pub fn has_ended(job: &Job) -> bool {
+    end_of(job).is_some()
+}
+
+/// Whether the Job of a run that has ended lingers, by what its pods say: nobody else looks at it any more.
+pub fn is_forsaken(job: &Job, pods: &[Pod], now: Timestamp) -> bool {
+    let uid = job.metadata.uid.as_deref().unwrap_or_default();
+    let ended = pods::of_job(pods, uid).and_then(pods::terminated);
+    let finished_at = ended.and_then(|ended| ended.finished_at.as_ref());
+    finished_at.is_some_and(|at| lingers(job, at.0, LINGER, now))
 }
 
 /// When [`observe`] may say something else although nothing has changed but the time; none when it will not.

@@ -224,6 +224,20 @@ mod tests {
         assert_eq!(with_task(fields), [""; 0]);
     }
 
+    /// Found by the fuzz test: the API server would refuse the Job, whose file had an empty path.
+    #[rstest]
+    #[case("{path: /, configMap: {name: x, key: a}}", "path")]
+    #[case("{path: /, secret: {name: x, key: a}}", "path")]
+    #[case(
+        "{path: b, secret: {name: x, items: [{key: a, path: /}]}}",
+        "secret.items[0].path"
+    )]
+    fn a_file_can_not_be_put_where_the_directory_is(#[case] source: &str, #[case] field: &str) {
+        let found = wrong(&format!("{{project: p, sources: [{source}], actions: []}}"));
+        let says = format!("spec.sources[0].{field}: \"/\" is a directory: write the file's path");
+        assert!(found.len() == 1 && found[0].starts_with(&says), "{found:?}");
+    }
+
     #[test]
     fn versions_names_conditions_and_sources_are_checked() {
         let found = wrong(

@@ -362,6 +362,24 @@ fn an_injected_sidecar_does_not_keep_the_task() {
     });
 }
 
+/// A run that ends with its last Job is not there any more when the minute is over.
+#[test]
+fn an_injected_sidecar_is_not_left_behind_by_the_end_of_the_run() {
+    World::run(async |world: World| {
+        let after = "            - name: je-test\n            - name: evaluation\n              properties: {timeframe: 2m}\n";
+        assert!(SHOP.contains(after));
+        let shop = Shop::open_with(world, &SHOP.replace(after, ""), "restart").await;
+        shop.world.player.script(|_| Play::exits(0).with_sidecar());
+        shop.problem("slow-1");
+        let status = shop.ended("slow-1", mins(5)).await;
+        assert_eq!(status.phase, "Succeeded", "{}", status.message);
+        shop.world.sleep(secs(50)).await;
+        assert_eq!(jobs(&shop.world).len(), 1, "the sidecar has its minute");
+        shop.world.sleep(mins(1)).await;
+        assert!(jobs(&shop.world).is_empty(), "{:?}", jobs(&shop.world));
+    });
+}
+
 #[test]
 fn a_job_that_hangs_is_ended_by_its_deadline() {
     World::run(async |world: World| {

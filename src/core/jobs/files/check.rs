@@ -1,6 +1,9 @@
 //! What is wrong with a JobConfig's `sources`, as far as they show it themselves.
 
-use super::{artifact, normalised, paths::touch};
+use super::{
+    artifact, normalised,
+    paths::{of_file, touch},
+};
 use crate::{
     api::jobconfig::{SecretSource, Source, SourceArtifact},
     core::{Invalid, definitions::nearest::hint},
@@ -11,7 +14,12 @@ pub(in crate::core::jobs) fn check_sources(sources: &[Source]) -> Vec<Invalid> {
     let mut wrong = Vec::new();
     for (index, source) in sources.iter().enumerate() {
         let at = format!("sources[{index}]");
-        if let Err(problem) = normalised(&source.path) {
+        let path = if is_one_file(source) {
+            of_file(&source.path)
+        } else {
+            normalised(&source.path)
+        };
+        if let Err(problem) = path {
             wrong.push(Invalid::new(format!("{at}.path"), problem));
         }
         match (&source.config_map, &source.secret, &source.source_ref) {
@@ -63,7 +71,7 @@ fn secret_source(at: &str, secret: &SecretSource) -> Vec<Invalid> {
         wrong.push(Invalid::new(format!("{at}.secret"), remedy));
     }
     for (item, key) in items.iter().enumerate() {
-        if let Err(problem) = normalised(&key.path) {
+        if let Err(problem) = of_file(&key.path) {
             wrong.push(Invalid::new(format!("{at}.secret.items[{item}].path"), problem));
         }
     }
@@ -96,14 +104,18 @@ pub fn may_provide(sources: &[Source], file: &str) -> bool {
         let Ok(root) = normalised(&source.path) else {
             return false;
         };
-        let one_file = source.config_map.as_ref().is_some_and(|map| map.key.is_some())
-            || source.secret.as_ref().is_some_and(|secret| secret.key.is_some());
-        if one_file {
+        if is_one_file(source) {
             super::paths::is_within(&root, &wanted)
         } else {
             touch(&root, &wanted)
         }
     })
+}
+
+/// Whether a source stands for a file, not for a directory.
+fn is_one_file(source: &Source) -> bool {
+    source.config_map.as_ref().is_some_and(|map| map.key.is_some())
+        || source.secret.as_ref().is_some_and(|secret| secret.key.is_some())
 }
 
 /// Whether this can be the name of a ConfigMap or Secret: a DNS subdomain.

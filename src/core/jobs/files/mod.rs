@@ -26,7 +26,7 @@ use artifact::FetchPlan;
 pub use check::may_provide;
 pub(super) use check::{check_sources, is_object_name};
 pub use paths::normalised;
-use paths::{is_below, is_within, join, touch};
+use paths::{is_below, is_within, join, of_file, touch};
 
 /// Readable and executable for everyone in the container, so that scripts can be run; the volume is read-only.
 const MODE: i32 = 0o555;
@@ -200,13 +200,14 @@ fn provided(config: &PinnedJobConfig) -> Result<Vec<Provided>, String> {
                 rank: below.map_or(usize::MAX, |_| 1 + root.len()),
             });
         };
+        let one_file = || of_file(&source.path).map(|_| None);
         if let Some(map) = &source.config_map {
             let origin = |key: &str| Origin::ConfigMap {
                 name: map.name.clone(),
                 key: key.to_owned(),
             };
             match &map.key {
-                Some(key) => add(None, origin(key)),
+                Some(key) => add(one_file()?, origin(key)),
                 None => config
                     .keys
                     .get(&map.name)
@@ -221,10 +222,10 @@ fn provided(config: &PinnedJobConfig) -> Result<Vec<Provided>, String> {
                 key: key.to_owned(),
             };
             if let Some(key) = &secret.key {
-                add(None, origin(key));
+                add(one_file()?, origin(key));
             }
             for item in secret.items.iter().flatten() {
-                add(Some(&normalised(&item.path)?), origin(&item.key));
+                add(Some(&of_file(&item.path)?), origin(&item.key));
             }
         }
     }

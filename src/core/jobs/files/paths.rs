@@ -24,6 +24,20 @@ pub fn normalised(path: &str) -> Result<String, String> {
     Ok(inner.to_owned())
 }
 
+/// The path of one file, as [`normalised`] has it: `/` is none.
+///
+/// # Errors
+/// Why it is no such path, and the remedy.
+pub fn of_file(path: &str) -> Result<String, String> {
+    let plain = normalised(path)?;
+    if plain.is_empty() {
+        return Err(format!(
+            "{path:?} is a directory: write the file's path, such as locust/basic.py"
+        ));
+    }
+    Ok(plain)
+}
+
 /// Whether a path lies in a directory, at any depth. Everything lies below the empty path, it apart.
 pub fn is_below(path: &str, directory: &str) -> bool {
     below(path, directory).is_some_and(|rest| !rest.is_empty())
