@@ -88,7 +88,7 @@ async fn problem(
     let changes = kube::runtime::WatchStreamExt::applied_objects(changes);
     let mut found = changes
         .try_filter(|p| std::future::ready(!before.contains(&p.uid().unwrap()) && is_so(p)))
-        .boxed();
+        .boxed_local();
     let first = tokio::time::timeout(within, found.next()).await;
     first
         .unwrap_or_else(|_| panic!("{what} did not come within {within:?}"))
