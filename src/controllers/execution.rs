@@ -20,7 +20,7 @@ use kube::{
         watcher,
     },
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{
     Context,
@@ -56,6 +56,8 @@ pub struct Executions {
     ends: Ends,
     backoff: Backoff,
     listed: watch::Sender<bool>,
+    /// Notified when a run may have ended.
+    over: Notify,
 }
 
 /// What the controller is driven by, besides its own watch.
@@ -95,6 +97,7 @@ pub async fn run(
         ends: inputs.ends,
         backoff: Backoff::default(),
         listed: inputs.listed,
+        over: Notify::new(),
     });
     let ended = me.clone();
     // A run that ends leaves the selection, so the API server sends its deletion: finished runs cost no memory.
@@ -388,6 +391,7 @@ impl Executions {
         let uid = run.uid().unwrap_or_default();
         self.backoff.reset(&uid);
         self.created.forget(&uid);
+        self.over.notify_one();
         if let Some(by) = run
             .spec
             .triggered_by
