@@ -20,7 +20,7 @@ use kube::{
         watcher,
     },
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{
     Context,
@@ -58,6 +58,8 @@ pub struct Executions {
     outbox: Outbox,
     backoff: Backoff,
     listed: watch::Sender<bool>,
+    /// Notified when a run may have ended.
+    over: Notify,
 }
 
 /// What the controller is driven by, besides its own watch.
@@ -99,6 +101,7 @@ pub async fn run(
         outbox: inputs.outbox,
         backoff: Backoff::new(context.effects.telemetry.clone()),
         listed: inputs.listed,
+        over: Notify::new(),
     });
     let _ = context.effects.telemetry.live.runs.set(live.clone());
     let ended = me.clone();
@@ -404,6 +407,7 @@ impl Executions {
         let uid = run.uid().unwrap_or_default();
         self.backoff.reset(&uid);
         self.created.forget(&uid);
+        self.over.notify_one();
         if let Some(by) = run
             .spec
             .triggered_by

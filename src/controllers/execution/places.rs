@@ -140,6 +140,7 @@ impl Executions {
             arbiter.restore(PlaceKey::of(&run), self.candidate(&run));
         }
         drop(arbiter);
+        self.over.notify_one();
         self.listed.send_replace(true);
     }
 
