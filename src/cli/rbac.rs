@@ -41,6 +41,8 @@ struct Rule<'a> {
 }
 
 const READ: &[&str] = &["get", "list", "watch"];
+/// What a cache needs: it never asks for one object.
+const WATCH: &[&str] = &["list", "watch"];
 const WRITE: &[&str] = &["create", "update", "patch", "delete"];
 
 /// What users define; Coxswain only reads it.
@@ -101,14 +103,15 @@ fn rule<'a>(group: &'a str, resources: &[&'a str], verbs: &'a [&'a str], why: &'
 /// those of MetricsProviders and EventSinks are read where an administrator binds [`CREDENTIALS`].
 fn operator() -> Vec<Rule<'static>> {
     vec![
-        rule(GROUP, &DEFINITIONS, READ, "what users define"),
+        rule(GROUP, &DEFINITIONS, WATCH, "what users define"),
         rule(GROUP, &RUNS, READ, "problems, runs and verdicts"),
         rule(
             GROUP,
-            &["sequenceexecutions", "evaluations", "approvals"],
+            &["sequenceexecutions", "evaluations"],
             &["create", "delete"],
-            "runs, evaluations and questions are started, and old ones removed",
+            "runs and evaluations are started, and old ones removed",
         ),
+        rule(GROUP, &["approvals"], &["create"], "questions go with their run"),
         rule(
             GROUP,
             &["problemevents"],
@@ -164,13 +167,13 @@ fn operator() -> Vec<Rule<'static>> {
         rule(
             "",
             &["pods"],
-            READ,
+            WATCH,
             "a container's end and its message, and why a pod can't start",
         ),
         rule(
             "",
             &["events"],
-            &["get", "list", "create"],
+            &["list", "create"],
             "a run's story in kubectl describe; and why a Job or pod can't start: quota, scheduling, images",
         ),
         rule(

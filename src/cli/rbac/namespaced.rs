@@ -1,6 +1,6 @@
 //! The operator's rights where it works in a list of namespaces: Roles, and nothing of the whole cluster.
 
-use super::{File, GROUP, READ, Rule, file, operator, rule, yaml};
+use super::{File, GROUP, Rule, WATCH, file, operator, rule, yaml};
 
 /// What it needs in each namespace of the list: the same as everywhere, but of Namespaces only its own can be read, which is
 /// all that a Role can allow.
@@ -26,7 +26,7 @@ pub(super) fn default_provider() -> Vec<Rule<'static>> {
         rule(
             GROUP,
             &["metricsproviders"],
-            READ,
+            WATCH,
             "the default MetricsProvider, also where the operator works in other namespaces only",
         ),
         rule(

@@ -50,7 +50,7 @@ async fn open(world: World, kind: &str, deed: impl Fn(&ApiServer) + Send + Sync 
     // What docs/tasks.md says to bind.
     world.server.grant(
         Some(NAMESPACE),
-        "rules: [{apiGroups: [apps], resources: [deployments], verbs: [get]}]",
+        "rules: [{apiGroups: [apps], resources: [deployments, replicasets], verbs: [get]}]",
     );
     let shop = Shop::open_with(world, &shop(kind, "cart"), "nothing").await;
     let deed = std::sync::Arc::new(deed);
