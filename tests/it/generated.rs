@@ -19,10 +19,7 @@ fn every_generated_file_is_up_to_date() {
             stale.push(file.path);
         }
     }
-    assert!(
-        stale.is_empty(),
-        "run make generate: {stale:#?}"
-    );
+    assert!(stale.is_empty(), "run make generate: {stale:#?}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod cluster;
 mod conformance;
 mod control_plane;
 mod crash;
+mod docs;
 mod evaluate;
 mod faults;
 mod generated;

@@ -73,7 +73,10 @@ fn spelling(argument: &Arg) -> String {
     let short = argument.get_short().map(|c| format!("-{c}"));
     let long = argument.get_long().map(|name| format!("--{name}"));
     let flags: Vec<String> = short.into_iter().chain(long).collect();
-    cell(&format!("`{}`", format!("{}{value}", flags.join(", ")).trim_start()))
+    cell(&format!(
+        "`{}`",
+        format!("{}{value}", flags.join(", ")).trim_start()
+    ))
 }
 
 fn meaning(argument: &Arg) -> String {
