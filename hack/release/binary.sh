@@ -24,7 +24,6 @@ if [ -z "${BINARY:-}" ]; then
 fi
 archive=coxswain_${version}_$platform.tar.gz
 mkdir -p "$dist"
-# The same input makes the same archive.
-run tar --create --gzip --file "$dist/$archive" --owner 0 --group 0 --numeric-owner --mtime '2020-01-01 00:00:00Z' \
-	--directory "$(dirname "$BINARY")" "$(basename "$BINARY")" --directory "$repo" LICENSE
+# The same input makes the same archive, on Linux and macOS.
+run python3 hack/release/archive.py "$dist/$archive" "$BINARY" LICENSE
 printf '%s\n' "$archive"
