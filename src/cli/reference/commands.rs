@@ -82,6 +82,9 @@ fn spelling(argument: &Arg) -> String {
 fn meaning(argument: &Arg) -> String {
     let help = argument.get_long_help().or_else(|| argument.get_help());
     let mut text = cell(&help.map(ToString::to_string).unwrap_or_default());
+    if !text.is_empty() && !text.ends_with('.') {
+        text.push('.');
+    }
     let possible: Vec<String> = argument
         .get_possible_values()
         .iter()

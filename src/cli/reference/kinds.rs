@@ -17,8 +17,8 @@ All are namespaced, and no reference leaves its namespace. `kubectl explain KIND
 Fields that must be there are **bold**. `[]` is a list, `{}` a map.
 ";
 
-/// What is below this repeats what users wrote elsewhere.
-const REPEATS: [&str; 1] = ["status.plan"];
+/// What is below these is the same everywhere: what users wrote elsewhere, and Kubernetes' own conditions.
+const REPEATS: [&str; 2] = ["status.plan", "status.conditions"];
 
 pub(super) fn page() -> String {
     let mut page = HEAD.to_owned();

@@ -10,8 +10,9 @@ pub(crate) fn command_lines(page: &str, programs: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     let mut inside = false;
     for line in page.replace("\\\n", " ").lines() {
-        if line.trim_start().starts_with("```") {
-            inside = !inside;
+        if let Some(language) = line.trim_start().strip_prefix("```") {
+            // The reference shows how to use a command in general.
+            inside = !inside && language != "text";
             continue;
         }
         let typed = line.trim_start().trim_start_matches("$ ");

@@ -11,7 +11,7 @@ use coxswain::api::all_crds;
 use super::root;
 
 /// Words in the code that are no reasons: Kubernetes' and Prometheus' own, units, and names in messages.
-const OTHERS: [&str; 43] = [
+const OTHERS: [&str; 42] = [
     "Always",
     "Bearer",
     "Bucket",
@@ -52,7 +52,6 @@ const OTHERS: [&str; 43] = [
     "State",
     "SuccessCriteriaMet",
     "Ti",
-    "Triggers",
     "ValidatingAdmissionPolicy",
     "Warning",
 ];
