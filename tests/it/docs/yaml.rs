@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 
 use coxswain::{
     api::{GROUP, VERSION, all_crds},
-    core::simulate::{Answers, Expect},
+    core::simulate::{Answers, case::Expect},
 };
 use serde_json::Value;
 
@@ -197,7 +197,7 @@ fn every_yaml_of_the_pages_is_valid() {
                     let found = check(&value, &schemas, !is_part(&block));
                     wrong.extend(found.into_iter().map(|m| format!("{}: {m}", block.place)));
                 } else if value["apiVersion"].is_null() {
-                    if is_of_a_case(&value) {
+                    if block.place.starts_with("docs/simulate.md") && is_of_a_case(&value) {
                         continue;
                     }
                     let foreign = FOREIGN.iter().any(|key| !value[*key].is_null());
