@@ -15,6 +15,9 @@ coxswain=$CARGO_TARGET_DIR/debug/coxswain
 "$coxswain" rbac --dir config/rbac
 "$coxswain" rbac --chart charts/coxswain
 
+# The pages of the reference.
+"$coxswain" docs --dir docs/reference
+
 # The list of metrics, and the alerts as the Prometheus Operator and the chart have them.
 "$coxswain" metrics --page docs/metrics.md
 {

@@ -23,6 +23,20 @@ leave_out() {
 	left_out+=("$1: $2")
 }
 
+# What checks the forge's workflows; prints its path.
+actionlint() {
+	local version=v1.7.12 bin=$cache/bin
+	if [ ! -x "$bin/actionlint-$version" ]; then
+		local built
+		built=$(mktemp -d)
+		GOBIN=$built CGO_ENABLED=0 GOFLAGS="${GOFLAGS:-} -trimpath" quietly go install "github.com/rhysd/actionlint/cmd/actionlint@$version"
+		mkdir -p "$bin"
+		mv "$built/actionlint" "$bin/actionlint-$version"
+		rmdir "$built"
+	fi
+	printf '%s\n' "$bin/actionlint-$version"
+}
+
 lint() {
 	rust
 	cargo fmt --check
@@ -32,6 +46,7 @@ lint() {
 	else
 		leave_out "shellcheck" "install it with apt-get install shellcheck"
 	fi
+	"$(actionlint)" .github/workflows/*.yml
 	local dir unformatted
 	for dir in "${go_modules[@]}"; do
 		unformatted=$(gofmt -l "$dir")

@@ -21,6 +21,7 @@ mod paint;
 mod rbac;
 pub mod record;
 pub mod refer;
+mod reference;
 mod run;
 pub mod send;
 mod simulate;
@@ -134,6 +135,8 @@ enum Command {
     Rbac(rbac::Args),
     /// Print the list of what /metrics tells
     Metrics(metrics::Args),
+    /// Print the reference pages of kinds and commands
+    Docs(reference::Args),
     /// Print what completes this command line in a shell
     Completions(completions::Args),
     /// Print the versions
@@ -258,6 +261,7 @@ fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Crds(args) => crds::run(&args).map(done),
         Command::Rbac(args) => rbac::run(&args).map(done),
         Command::Metrics(args) => metrics::run(&args).map(done),
+        Command::Docs(args) => reference::run(&args).map(done),
         Command::Completions(args) => completions::run(&args).map(done),
         Command::Version(args) => on_tokio(version::run(args)).map(done),
     }
@@ -302,6 +306,7 @@ pub fn generated() -> anyhow::Result<Vec<File>> {
     all.extend(files::within("charts/coxswain", crds::chart_files()?));
     all.extend(files::within("config/rbac", rbac::files()));
     all.extend(files::within("charts/coxswain", rbac::chart_files()));
+    all.extend(files::within("docs/reference", reference::files()));
     Ok(all)
 }
 

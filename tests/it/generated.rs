@@ -19,10 +19,7 @@ fn every_generated_file_is_up_to_date() {
             stale.push(file.path);
         }
     }
-    assert!(
-        stale.is_empty(),
-        "generate these anew (coxswain crds and rbac, with --dir and --chart): {stale:#?}"
-    );
+    assert!(stale.is_empty(), "run make generate: {stale:#?}");
 }
 
 #[test]
@@ -37,6 +34,7 @@ fn no_generated_file_is_left_over() {
         "config/crd/bases",
         "charts/coxswain/templates/crds",
         "charts/coxswain/files",
+        "docs/reference",
     ] {
         for entry in fs::read_dir(root().join(directory)).unwrap() {
             let path = format!("{directory}/{}", entry.unwrap().file_name().to_string_lossy());

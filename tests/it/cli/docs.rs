@@ -1,39 +1,18 @@
 //! Every command line that the documentation shows is one.
 
-use std::{fs, path::Path};
+use std::fs;
 
-/// The pages, by their paths from the repository's root.
-fn pages() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut paths = vec![root.join("README.md")];
-    for directory in ["docs", "examples"] {
-        let mut open = vec![root.join(directory)];
-        while let Some(at) = open.pop() {
-            for entry in fs::read_dir(at).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    open.push(path);
-                } else if path.extension().is_some_and(|e| e == "md") {
-                    paths.push(path);
-                }
-            }
-        }
-    }
-    paths.sort();
-    let shown = |path: &Path| path.strip_prefix(root).unwrap().display().to_string();
-    paths
-        .iter()
-        .map(|p| (shown(p), fs::read_to_string(p).unwrap()))
-        .collect()
-}
+use crate::docs::{pages, root};
 
-/// The command lines of a page's blocks, without comments, and only up to a pipe or what else a shell reads itself.
-fn command_lines(page: &str) -> Vec<String> {
+/// The command lines of these programs in a page's blocks, without comments, and only up to a pipe or what else a shell
+/// reads itself.
+pub(crate) fn command_lines(page: &str, programs: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     let mut inside = false;
     for line in page.replace("\\\n", " ").lines() {
-        if line.trim_start().starts_with("```") {
-            inside = !inside;
+        if let Some(language) = line.trim_start().strip_prefix("```") {
+            // The reference shows how to use a command in general.
+            inside = !inside && language != "text";
             continue;
         }
         let typed = line.trim_start().trim_start_matches("$ ");
@@ -41,8 +20,9 @@ fn command_lines(page: &str) -> Vec<String> {
             .strip_prefix("kubectl coxswain")
             .map(|rest| format!("coxswain{rest}"))
             .unwrap_or(typed.to_owned());
-        if inside && (typed.starts_with("coxswain ") || typed == "coxswain") {
-            let ends = [" #", " |", " >", " &&", ";"];
+        let program = typed.split(' ').next().unwrap_or_default();
+        if inside && programs.contains(&program) {
+            let ends = [" #", " |", " >", " &&", ";", " <<"];
             let end = ends
                 .iter()
                 .filter_map(|e| typed.find(e))
@@ -55,7 +35,7 @@ fn command_lines(page: &str) -> Vec<String> {
 }
 
 /// A line's words, as a shell parts them.
-fn shell_words(line: &str) -> Vec<String> {
+pub(crate) fn shell_words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     for c in line.chars() {
         match (quote, c) {
@@ -75,13 +55,13 @@ fn shell_words(line: &str) -> Vec<String> {
 #[test]
 fn every_documented_command_line_is_one() {
     let mut seen = 0;
-    for (page, text) in pages() {
-        for line in command_lines(&text) {
+    for page in pages() {
+        for line in command_lines(&page.text, &["coxswain"]) {
             seen += 1;
             let words = shell_words(&line);
             let arguments: Vec<&str> = words[1..].iter().map(String::as_str).collect();
             if let Err(wrong) = coxswain::cli::check(&arguments) {
-                panic!("{page}: `{line}`:\n{wrong}");
+                panic!("{}: `{line}`:\n{wrong}", page.path);
             }
         }
     }
@@ -90,8 +70,8 @@ fn every_documented_command_line_is_one() {
 
 #[test]
 fn every_command_has_an_example() {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md")).unwrap();
-    let lines = command_lines(&page);
+    let page = fs::read_to_string(root().join("docs/cli.md")).unwrap();
+    let lines = command_lines(&page, &["coxswain"]);
     let missing: Vec<String> = coxswain::cli::commands()
         .into_iter()
         .filter(|name| {
@@ -112,7 +92,7 @@ fn every_command_has_an_example() {
 fn a_shell_s_words() {
     assert_eq!(shell_words("a --b 'c d' \"e f\"g"), ["a", "--b", "c d", "e fg"]);
     assert_eq!(
-        command_lines("```\n$ coxswain get runs | less\n```\ncoxswain no"),
+        command_lines("```\n$ coxswain get runs | less\n```\ncoxswain no", &["coxswain"]),
         ["coxswain get runs"]
     );
 }

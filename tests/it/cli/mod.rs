@@ -1,6 +1,6 @@
 //! The command line, as people type it, where it needs no cluster; and every command line of the documentation.
 
-mod docs;
+pub(crate) mod docs;
 
 use std::{
     fs,
