@@ -215,7 +215,7 @@ fn own_namespace() -> Vec<Rule<'static>> {
         names: &["coxswain-hold"],
         ..hold
     };
-    [vec![hold], namespaced::default_provider()].concat()
+    [vec![hold], namespaced::for_all()].concat()
 }
 
 /// The role that nobody has until an administrator binds it in a namespace.

@@ -435,36 +435,21 @@ impl Worker<'_> {
         });
     }
 
-    /// Writes the status, if there is anything new in it. What fails is written later.
+    /// Writes the status, if there is anything new in it. What fails is written later: on a conflict the newest object is on its
+    /// way into the cache.
     async fn write(&mut self) {
         self.written = Some(Instant::now());
         let (true, Some(object)) = (self.tally.news, self.object()) else {
             return;
         };
         let mut wanted = object.as_ref().clone();
-        for _ in 0..2 {
-            let generation = wanted.metadata.generation;
-            let mut status = wanted.status.take().unwrap_or_default();
-            self.report(&mut status, generation);
-            wanted.status = Some(status);
-            match self.context.effects.write_status(&wanted).await {
-                Ok(_) => self.tally.news = false,
-                Err(error) if error.is_not_found() => self.tally.news = false,
-                Err(error) if error.is_conflict() => {
-                    // Another hand changed it, or the cache is late.
-                    let SinkName { namespace, name } = self.name;
-                    match live::<EventSink>(&self.context.client, namespace, name).await {
-                        Ok(Some(newest)) if newest.metadata.uid.as_deref() == Some(self.uid) => {
-                            wanted = newest;
-                            continue;
-                        }
-                        Ok(_) => self.tally.news = false,
-                        Err(error) => self.log(&error),
-                    }
-                }
-                Err(error) => self.log(&error),
-            }
-            return;
+        let mut status = wanted.status.take().unwrap_or_default();
+        self.report(&mut status, wanted.metadata.generation);
+        wanted.status = Some(status);
+        match self.context.effects.write_status(&wanted).await {
+            Err(error) if error.is_conflict() => {}
+            Err(error) if !error.is_not_found() => self.log(&error),
+            _ => self.tally.news = false,
         }
     }
 

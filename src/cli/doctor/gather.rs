@@ -19,8 +19,8 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     api::{
-        Approval, Condition, Delivery, Evaluation, JobConfig, MetricsProvider, ProblemEvent, Remediation,
-        SequenceExecution, ServiceLevelIndicator, ServiceLevelObjective, Shipyard,
+        AlertRoute, Approval, Condition, Delivery, Evaluation, EventSink, JobConfig, MetricsProvider,
+        ProblemEvent, Remediation, SequenceExecution, ServiceLevelIndicator, ServiceLevelObjective, Shipyard,
     },
     cli::{
         cluster::{Cluster, Object},
@@ -140,9 +140,10 @@ fn conditions(object: &impl Object) -> Vec<Condition> {
     serde_json::from_value(conditions).unwrap_or_default()
 }
 
+/// What is wrong with an object: it is not in force, or a sink does not take what it is sent.
 fn not_ready(object: &impl Object) -> Option<String> {
     let mut all = conditions(object).into_iter();
-    all.find(|c| c.type_ == "Ready" && c.status == "False")
+    all.find(|c| matches!(c.type_.as_str(), "Ready" | "Delivering") && c.status == "False")
         .map(|c| format!("{}: {}", c.reason, c.message))
 }
 
@@ -164,6 +165,8 @@ async fn unready(cluster: &Cluster) -> Vec<Unready> {
     let mut all = Vec::new();
     of::<Shipyard>(cluster, &mut all).await;
     of::<Remediation>(cluster, &mut all).await;
+    of::<AlertRoute>(cluster, &mut all).await;
+    of::<EventSink>(cluster, &mut all).await;
     of::<JobConfig>(cluster, &mut all).await;
     of::<ServiceLevelObjective>(cluster, &mut all).await;
     of::<ServiceLevelIndicator>(cluster, &mut all).await;

@@ -20,23 +20,23 @@ pub(super) fn rules() -> Vec<Rule<'static>> {
     operator().into_iter().map(each).collect()
 }
 
-/// What it needs in its own namespace, be that in the list or not, for the MetricsProvider that is the default for all.
-pub(super) fn default_provider() -> Vec<Rule<'static>> {
+/// What it needs in its own namespace, be that in the list or not, for what is there for all namespaces.
+pub(super) fn for_all() -> Vec<Rule<'static>> {
     vec![
         rule(
             GROUP,
-            &["metricsproviders"],
+            &["metricsproviders", "eventsinks"],
             WATCH,
-            "the default MetricsProvider, also where the operator works in other namespaces only",
+            "the default MetricsProvider and the EventSinks for all, also where the operator works in other namespaces only",
         ),
         rule(
             GROUP,
-            &["metricsproviders/status"],
+            &["metricsproviders/status", "eventsinks/status"],
             &["update"],
-            "whether it can be used",
+            "whether they can be used, and what was delivered",
         ),
-        rule("", &["events"], &["create"], "and why it can't"),
-        rule("", &["configmaps"], &["get"], "its certificate authority"),
+        rule("", &["events"], &["create"], "and why they can't"),
+        rule("", &["configmaps"], &["get"], "their certificate authorities"),
     ]
 }
 
