@@ -57,17 +57,16 @@ impl Connection {
             same => {
                 let found = credentials::read(cluster, namespace, &endpoint).await?;
                 let (versions, read_at) = (found.versions(), Instant::now());
-                match same.filter(|ready| ready.versions == versions) {
-                    Some(ready) => Ready { read_at, ..ready },
-                    None => {
-                        let (client, url) = connect::build(&endpoint, &found)?;
-                        Ready {
-                            endpoint,
-                            versions,
-                            read_at,
-                            client,
-                            url,
-                        }
+                if let Some(ready) = same.filter(|ready| ready.versions == versions) {
+                    Ready { read_at, ..ready }
+                } else {
+                    let (client, url) = connect::build(&endpoint, &found)?;
+                    Ready {
+                        endpoint,
+                        versions,
+                        read_at,
+                        client,
+                        url,
                     }
                 }
             }
@@ -81,7 +80,7 @@ impl Connection {
 #[cfg(test)]
 impl Connection {
     /// As if what was read had been read so long ago that it counts no more.
-    pub fn grow_old(&mut self) {
+    pub(crate) fn grow_old(&mut self) {
         if let Some(ready) = &mut self.ready {
             ready.read_at = ready.read_at.checked_sub(FRESH).unwrap();
         }
