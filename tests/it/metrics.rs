@@ -444,7 +444,7 @@ fn in_vain() -> Vec<Scrape> {
             1.0
         );
         let sent = |outcome| shop.now("coxswain_sink_letters_total", &[("outcome", outcome)]);
-        assert_eq!((sent("delivered"), sent("undelivered")), (26.0, 1.0));
+        assert_eq!((sent("delivered"), sent("undelivered")), (29.0, 1.0));
         shop.world.player.script(|_| Play::exits(1));
         shop.world.apply(&problem("errors-1", "errors"));
         shop.closed("errors-1", mins(30)).await;

@@ -366,9 +366,11 @@ fn an_injected_sidecar_does_not_keep_the_task() {
 #[test]
 fn an_injected_sidecar_is_not_left_behind_by_the_end_of_the_run() {
     World::run(async |world: World| {
+        let loops = "          triggeredOn:\n            - event: production.remediation.finished\n              selector: {match: {evaluation.result: fail}}\n";
         let after = "            - name: je-test\n            - name: evaluation\n              properties: {timeframe: 2m}\n";
-        assert!(SHOP.contains(after));
-        let shop = Shop::open_with(world, &SHOP.replace(after, ""), "restart").await;
+        assert!(SHOP.contains(loops) && SHOP.contains(after));
+        let once = SHOP.replace(loops, "").replace(after, "");
+        let shop = Shop::open_with(world, &once, "restart").await;
         shop.world.player.script(|_| Play::exits(0).with_sidecar());
         shop.problem("slow-1");
         let status = shop.ended("slow-1", mins(5)).await;
