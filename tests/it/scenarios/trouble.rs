@@ -366,9 +366,10 @@ fn an_injected_sidecar_does_not_keep_the_task() {
 #[test]
 fn an_injected_sidecar_is_not_left_behind_by_the_end_of_the_run() {
     World::run(async |world: World| {
-        let after = "            - name: je-test\n            - name: evaluation\n              properties: {timeframe: 2m}\n";
-        assert!(SHOP.contains(after));
-        let shop = Shop::open_with(world, &SHOP.replace(after, ""), "restart").await;
+        let (before, rest) = SHOP.split_once("          triggeredOn:").unwrap();
+        let (_, others) = rest.split_once("---\n").unwrap();
+        let tasks = "          tasks: [{name: get-action}, {name: action}]\n---\n";
+        let shop = Shop::open_with(world, &format!("{before}{tasks}{others}"), "restart").await;
         shop.world.player.script(|_| Play::exits(0).with_sidecar());
         shop.problem("slow-1");
         let status = shop.ended("slow-1", mins(5)).await;
