@@ -64,7 +64,7 @@ fn documents(directory: &str) -> Vec<Value> {
     let mut all = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        if path.ends_with("kustomization.yaml") {
+        if path.is_dir() || path.ends_with("kustomization.yaml") {
             continue;
         }
         let text = fs::read_to_string(path).unwrap();
