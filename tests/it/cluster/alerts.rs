@@ -130,6 +130,20 @@ async fn an_alert_fires_the_loop_heals_and_the_problem_closes() {
     let before = problems(&cluster).await;
     set_up("remediation").await;
     kubectl(&["apply", "-k", &directory("")], "");
+    // The demo has just healed this service, which would be left alone for five minutes.
+    kubectl(
+        &[
+            "patch",
+            "remediation",
+            "helloservice",
+            "-n",
+            PROJECT,
+            "--type=merge",
+            "-p",
+            r#"{"spec": {"cooldown": "1s"}}"#,
+        ],
+        "",
+    );
     install();
     // The rule wants 15 s of it, and the kubelet brings the token into the operator's pod within a minute or so.
     let raised = problem(&cluster, &before, Duration::from_secs(180), "a problem", |p| {
