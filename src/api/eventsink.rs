@@ -126,7 +126,7 @@ pub struct Notify {
     /// Inconclusive, Held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), inner(length(min = 1, max = 63)))]
-    pub on: Vec<String>,
+    pub phases: Vec<String>,
     /// The body of the request: any JSON object, in whose texts `{{name}}` stands for a value: namespace, run, project,
     /// stage, service, sequence, phase, reason, message, problem, context, attempts, score, tried, commands, text. Default: what
     /// Slack, Mattermost and others like them take, `{"text": ...}`.

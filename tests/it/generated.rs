@@ -283,3 +283,29 @@ fn the_chart_s_network_policy_is_the_one_for_kubectl() {
     );
     assert_eq!(values["jobs"]["networkPolicy"]["egress"], plain["spec"]["egress"]);
 }
+
+/// kubectl reads YAML 1.1, where `on:` is `true:`: a field of that name could be written by nobody.
+#[test]
+fn no_field_is_called_what_yaml_takes_for_true_or_false() {
+    fn walk(schema: &Value, path: &str, found: &mut Vec<String>) {
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        for (name, inner) in properties {
+            let path = format!("{path}.{name}");
+            if ["y", "n", "yes", "no", "on", "off", "true", "false"].contains(&name.to_lowercase().as_str()) {
+                found.push(path.clone());
+            }
+            walk(inner, &path, found);
+        }
+        for inner in ["items", "additionalProperties"] {
+            if schema[inner].is_object() {
+                walk(&schema[inner], path, found);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for crd in all_crds() {
+        let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
+        walk(&schema["openAPIV3Schema"], &crd.spec.names.kind, &mut found);
+    }
+    assert!(found.is_empty(), "{found:?}");
+}

@@ -236,12 +236,12 @@ fn types(patterns: &[String], wrong: &mut Vec<Invalid>) -> Option<GlobSet> {
 
 fn notices(notify: &Notify, filter: &SinkFilter, wrong: &mut Vec<Invalid>) -> What {
     let known = || ENDED.into_iter().chain([phases::HELD]);
-    for (index, phase) in notify.on.iter().enumerate() {
+    for (index, phase) in notify.phases.iter().enumerate() {
         if !known().any(|name| name == phase) {
             let names: Vec<&str> = known().collect();
             let hint = nearest::hint(phase, names);
             wrong.push(Invalid::new(
-                format!("spec.notify.on[{index}]"),
+                format!("spec.notify.phases[{index}]"),
                 format!("{phase:?} is no phase in which a run ends or is held{hint}"),
             ));
         }
@@ -255,10 +255,10 @@ fn notices(notify: &Notify, filter: &SinkFilter, wrong: &mut Vec<Invalid>) -> Wh
     if let Some(template) = &notify.template {
         wrong.extend(notice::mistakes(template, "spec.notify.template"));
     }
-    let on = if notify.on.is_empty() {
+    let on = if notify.phases.is_empty() {
         BAD.map(str::to_owned).to_vec()
     } else {
-        notify.on.clone()
+        notify.phases.clone()
     };
     What::Notices {
         on,

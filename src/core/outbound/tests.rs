@@ -292,7 +292,7 @@ fn people_are_told_of_each_hold_and_of_the_end_after_it() {
 #[test]
 fn a_template_is_filled_in_and_its_values_are_no_templates() {
     let sink = sink(
-        "{http: {url: 'http://pager'}, notify: {on: [Exhausted], template: {
+        "{http: {url: 'http://pager'}, notify: {phases: [Exhausted], template: {
             summary: '{{service}} in {{ stage }}: {{phase}} {{', severity: 3, list: ['{{message}}', {deep: '{{problem}}'}]}}}",
     );
     let mut run = exhausted();
@@ -325,11 +325,11 @@ fn a_template_is_filled_in_and_its_values_are_no_templates() {
     "spec.filter.types[0]: \"[\" is no pattern"
 )]
 #[case(
-    "{http: {url: 'http://a'}, notify: {on: [Exausted]}}",
+    "{http: {url: 'http://a'}, notify: {phases: [Exausted]}}",
     "did you mean \"Exhausted\"?"
 )]
 #[case(
-    "{http: {url: 'http://a'}, notify: {on: [Running]}}",
+    "{http: {url: 'http://a'}, notify: {phases: [Running]}}",
     "is no phase in which a run ends"
 )]
 #[case(

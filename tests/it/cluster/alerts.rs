@@ -219,10 +219,10 @@ async fn fifty_pods_are_one_problem(cluster: &Cluster) {
         })
         .collect();
     let path = format!("{ALERTMANAGER}/api/v2/alerts");
-    kubectl(
-        &["create", "--raw", &path, "-f", "-"],
-        &Value::from(alerts).to_string(),
-    );
+    let request = axum::http::Request::post(path)
+        .header("content-type", "application/json")
+        .body(Value::from(alerts).to_string().into_bytes());
+    cluster.client.request_text(request.unwrap()).await.unwrap();
     let all = |p: &ProblemEvent| {
         let known = p.status.as_ref().map_or(0, |s| s.alerts.len());
         is(p, "pods_crash") && known == 50 && p.status.as_ref().is_some_and(|s| s.execution.is_some())

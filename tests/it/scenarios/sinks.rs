@@ -302,7 +302,7 @@ fn people_are_told_when_a_brake_holds_a_run() {
 apiVersion: coxswain.dev/v1alpha1
 kind: EventSink
 metadata: {name: chat}
-spec: {http: {url: 'http://chat'}, notify: {on: [Held]}}
+spec: {http: {url: 'http://chat'}, notify: {phases: [Held]}}
 ",
         );
         let shop = Shop::open(world, "restart").await;
