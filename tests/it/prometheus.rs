@@ -358,6 +358,12 @@ spec: {project: shop, stage: production, service: cart, problem: {problemTitle: 
 /// The whole operator, in real time, with a problem of the cart; Jobs are played, Prometheus is not.
 fn operate(server: &Server, grace: &str) -> (World, coxswain::testing::Operator) {
     let api = ApiServer::new(Clock::System);
+    // The rights that are shipped, as World::new gives them.
+    api.grant(None, include_str!("../../config/rbac/role.yaml"));
+    api.grant(
+        Some("coxswain-system"),
+        include_str!("../../config/rbac/hold_role.yaml"),
+    );
     let world = World {
         client: api.client("user"),
         player: Player::start(api.clone()),
