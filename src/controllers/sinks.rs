@@ -186,15 +186,17 @@ async fn keep_working(
     uid: &str,
     mailbox: &Mailbox,
 ) {
-    loop {
+    while let Some(object) = sink_of(definitions, name, uid) {
+        let created = object.metadata.creation_timestamp.as_ref().map(|t| t.0);
         let worker = Worker {
             context,
             definitions,
             name,
             uid,
             mailbox,
-            ledger: None,
-            tally: Tally::default(),
+            // It goes on where the sink's status says.
+            ledger: Ledger::read(object.status.as_ref(), created.unwrap_or_default()),
+            tally: Tally::read(object.status.as_ref()),
             due: BTreeMap::new(),
             backoff: Backoff::new(context.effects.telemetry.clone()),
             failing: BTreeMap::new(),
@@ -217,6 +219,12 @@ async fn keep_working(
     }
 }
 
+/// The sink, while it is the one of this uid.
+fn sink_of(definitions: &Definitions, name: &SinkName, uid: &str) -> Option<Arc<EventSink>> {
+    let found = definitions.event_sinks.get(&name.namespace, &name.name);
+    found.filter(|sink| sink.metadata.uid.as_deref() == Some(uid))
+}
+
 /// What came of telling, so far.
 #[derive(Clone, Default)]
 struct Tally {
@@ -229,19 +237,31 @@ struct Tally {
     news: bool,
 }
 
+impl Tally {
+    fn read(status: Option<&EventSinkStatus>) -> Self {
+        let status = status.cloned().unwrap_or_default();
+        Self {
+            delivered: status.delivered,
+            undelivered: status.undelivered,
+            last_undelivered: status.last_undelivered,
+            ..Self::default()
+        }
+    }
+}
+
 struct Worker<'a> {
     context: &'a Context,
     definitions: &'a Definitions,
     name: &'a SinkName,
     uid: &'a str,
     mailbox: &'a Mailbox,
-    /// How far the sink was told; None until its status was read.
-    ledger: Option<Ledger>,
+    /// How far the sink was told.
+    ledger: Ledger,
     tally: Tally,
     /// The runs to look at, and when.
     due: BTreeMap<Identity, Instant>,
     backoff: Backoff,
-    /// Since when each letter was not taken.
+    /// Since when the next letter of a run was not taken, by the run's uid.
     failing: BTreeMap<String, Instant>,
     written: Option<Instant>,
 }
@@ -255,9 +275,6 @@ impl Worker<'_> {
                 self.mailbox.wake.notified().await;
                 continue;
             };
-            if self.ledger.is_none() {
-                self.remember(&object);
-            }
             if self.mailbox.scan.swap(false, Ordering::AcqRel) {
                 self.scan().await;
             }
@@ -280,29 +297,13 @@ impl Worker<'_> {
     }
 
     fn object(&self) -> Option<Arc<EventSink>> {
-        let SinkName { namespace, name } = self.name;
-        let found = self.definitions.event_sinks.get(namespace, name);
-        found.filter(|sink| sink.metadata.uid.as_deref() == Some(self.uid))
-    }
-
-    /// Goes on where the sink's status says.
-    fn remember(&mut self, object: &EventSink) {
-        let created = object.metadata.creation_timestamp.as_ref().map(|t| t.0);
-        let status = object.status.as_ref();
-        self.ledger = Some(Ledger::read(status, created.unwrap_or_default()));
-        if let Some(status) = status {
-            self.tally.delivered = status.delivered;
-            self.tally.undelivered = status.undelivered;
-            self.tally.last_undelivered.clone_from(&status.last_undelivered);
-        }
+        sink_of(self.definitions, self.name, self.uid)
     }
 
     /// Waits for something to do; meanwhile, the status is written.
     async fn rest(&mut self, until: Option<Instant>) {
-        if self.due.is_empty()
-            && let Some(ledger) = &mut self.ledger
-        {
-            ledger.settle(self.context.clock.now());
+        if self.due.is_empty() {
+            self.ledger.settle(self.context.clock.now());
         }
         let write_at = self.written.map_or_else(Instant::now, |at| at + WRITE_EVERY);
         if self.tally.news && write_at <= Instant::now() {
@@ -328,11 +329,10 @@ impl Worker<'_> {
         match ended::all_runs(&self.context.client, &namespaces).await {
             Ok(runs) => {
                 let now = Instant::now();
-                let Some(ledger) = &mut self.ledger else { return };
                 let there: BTreeSet<&str> = runs.iter().map(|(run, _)| run.uid.as_str()).collect();
-                ledger.keep_only(|uid| there.contains(uid));
+                self.ledger.keep_only(|uid| there.contains(uid));
                 for (run, ended_at) in runs {
-                    if ledger.concerns(&run.uid, ended_at) {
+                    if self.ledger.concerns(&run.uid, ended_at) {
                         self.due.entry(run).or_insert(now);
                     }
                 }
@@ -353,9 +353,8 @@ impl Worker<'_> {
                 self.tell(sink, &found).await
             }
             Ok(_) => {
-                if let Some(ledger) = &mut self.ledger {
-                    ledger.forget(&run.uid);
-                }
+                self.ledger.forget(&run.uid);
+                self.failing.remove(&run.uid);
                 None
             }
             Err(error) => {
@@ -374,7 +373,8 @@ impl Worker<'_> {
 
     /// Some: the sink did not take something; it asks to be left alone for so long at least.
     async fn tell(&mut self, sink: &Sink, run: &SequenceExecution) -> Option<Duration> {
-        let letters = sink.letters(run, self.ledger.as_ref()?);
+        let letters = sink.letters(run, &self.ledger);
+        let uid = run.uid().unwrap_or_default();
         for letter in letters {
             match self.context.effects.outlet.send(self.name, sink, &letter).await {
                 Ok(()) => {
@@ -383,7 +383,7 @@ impl Worker<'_> {
                     self.tally.trouble = None;
                 }
                 Err(SendError::Unavailable { why, after }) => {
-                    let since = *self.failing.entry(letter.id.clone()).or_insert_with(Instant::now);
+                    let since = *self.failing.entry(uid.clone()).or_insert_with(Instant::now);
                     if since.elapsed() < sink.retry_for {
                         self.context.effects.telemetry.letter("unavailable");
                         self.tally.news |= self.tally.trouble.as_ref() != Some(&why);
@@ -394,16 +394,12 @@ impl Worker<'_> {
                 }
                 Err(SendError::Refused(why)) => self.give_up(run, &letter, why),
             }
-            self.failing.remove(&letter.id);
+            self.failing.remove(&uid);
             self.tally.news = true;
-            if let Some(ledger) = &mut self.ledger {
-                ledger.told(run, letter.position);
-            }
+            self.ledger.told(run, letter.position);
         }
-        if let Some(ledger) = &mut self.ledger {
-            ledger.saw(run);
-            ledger.bound();
-        }
+        self.ledger.saw(run);
+        self.ledger.bound();
         None
     }
 
@@ -459,9 +455,7 @@ impl Worker<'_> {
         status.undelivered = tally.undelivered;
         status.last_undelivered.clone_from(&tally.last_undelivered);
         status.waiting = i64::try_from(self.due.len()).unwrap_or(i64::MAX);
-        if let Some(ledger) = &self.ledger {
-            ledger.write(status);
-        }
+        self.ledger.write(status);
         let (yes, reason, message) = match &tally.trouble {
             None => ("True", "Delivering", "the server takes what is sent".to_owned()),
             Some(why) => ("False", "Unavailable", format!("{why}; it is sent again")),
